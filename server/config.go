@@ -1,0 +1,123 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/internal/securechannel"
+)
+
+// Config describes a Server. ApplicationURI and one Endpoint are required.
+type Config struct {
+	ApplicationURI  string // also URI of namespace 1 and in the certificate (Part 4 1.05, 7.2)
+	ProductURI      string
+	ApplicationName string
+	BuildInfo       BuildInfo
+	LocaleIDs       []string // published as LocaleIdArray
+	ServerProfiles  []string // published as ServerProfileArray
+
+	Endpoints []EndpointConfig
+	// Anonymous and UserName offer the two identity tokens. Anonymous also
+	// needs a User of the name AnonymousUser when Users is not nil.
+	Anonymous, UserName bool
+	Users               []User
+	// TokenPolicyURI encrypts passwords on endpoints that do not encrypt the
+	// channel; empty means Basic256Sha256.
+	TokenPolicyURI string
+	Limits         Limits
+}
+
+// BuildInfo is what Server_ServerStatus_BuildInfo shows (Part 5, 12.4).
+type BuildInfo struct {
+	ManufacturerName, ProductName, SoftwareVersion, BuildNumber string
+	BuildDate                                                   int64 // seconds since 1970, 0 if unknown
+}
+
+// EndpointConfig is one address with its certificate and what it accepts.
+type EndpointConfig struct {
+	// URL is what GetEndpoints returns, byte for byte, to a client that used it.
+	URL string
+	// AlternativeURLs are further names of the same endpoint, for clients
+	// that come through a proxy or NAT.
+	AlternativeURLs []string
+	Identity        *securechannel.Identity
+	// Trust checks a client's certificate (leaf and chain as sent); its error
+	// carries the StatusCode. Required when Security has more than None.
+	Trust    func(certificate []byte) error
+	Security []SecuritySetting
+	// Visible lists the endpoint in GetEndpoints, Discovery its URL in
+	// FindServers.
+	Visible, Discovery bool
+	// Relaxations an administrator may ask for.
+	SkipApplicationURICheck bool // certificate URI against ClientDescription
+	SkipNonceLengthCheck    bool // 32 bytes of client nonce
+	SkipTokenPolicyIDCheck  bool // PolicyId of the UserIdentityToken
+}
+
+// SecuritySetting allows one SecurityPolicy in some modes.
+type SecuritySetting struct {
+	PolicyURI string
+	Modes     []ua.MessageSecurityMode
+}
+
+// AnonymousUser names the User whose presence admits anonymous Sessions.
+const AnonymousUser = "Anonymous"
+
+// User may open a Session with a UserNameIdentityToken.
+type User struct {
+	Name string
+	// Password is kept as text, or, in place of it, Hash as a bcrypt hash.
+	// With neither, the user cannot log in by password.
+	Password string
+	Hash     []byte
+}
+
+func (c *Config) check() error {
+	if c.ApplicationURI == "" {
+		return errors.New("server: no ApplicationURI")
+	}
+	if len(c.Endpoints) == 0 {
+		return errors.New("server: no endpoint")
+	}
+	for i := range c.Endpoints {
+		if err := c.Endpoints[i].check(); err != nil {
+			return fmt.Errorf("server: endpoint %q: %w", c.Endpoints[i].URL, err)
+		}
+	}
+	return nil
+}
+
+func (e *EndpointConfig) check() error {
+	if u, err := url.Parse(e.URL); err != nil || u.Scheme != "opc.tcp" || u.Host == "" {
+		return errors.New("the URL is not opc.tcp://host:port")
+	}
+	if len(e.Security) == 0 {
+		return errors.New("no security setting")
+	}
+	for _, s := range e.Security {
+		if err := e.checkSetting(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
+	policy, ok := securechannel.PolicyByURI(s.PolicyURI)
+	if !ok {
+		return fmt.Errorf("unknown SecurityPolicy %q", s.PolicyURI)
+	}
+	none := policy.URI() == ua.SecurityPolicyURINone
+	for _, m := range s.Modes {
+		if none != (m == ua.MessageSecurityModeNone) || m > ua.MessageSecurityModeSignAndEncrypt || m == 0 {
+			return fmt.Errorf("SecurityPolicy %q does not go with mode %v", s.PolicyURI, m)
+		}
+	}
+	if !none && (e.Identity == nil || e.Trust == nil) {
+		return fmt.Errorf("SecurityPolicy %q needs a certificate and a trust check", s.PolicyURI)
+	}
+	return nil
+}
