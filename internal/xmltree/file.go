@@ -9,7 +9,7 @@ import (
 )
 
 // Load reads and parses a file. It refuses anything but a regular file, and one that is larger than the limit before
-// reading it. The error is always a *[SyntaxError]; errors.Is(err, [fs.ErrNotExist]) tells a missing file.
+// reading it. The error wraps a *[SyntaxError]; errors.Is(err, [fs.ErrNotExist]) tells a missing file.
 func Load(file string, lim Limits) (*Element, error) {
 	p := parser{file: file, lim: lim.orDefault()}
 	info, err := os.Stat(file) // before opening: opening a named pipe would block

@@ -65,7 +65,7 @@ type Report struct {
 // Add appends a problem that has no element, such as a missing file.
 func (r *Report) Add(p Problem) {
 	r.failed = r.failed || p.Severity == Error
-	if len(r.Problems) >= maxProblems {
+	if r.full() {
 		r.Omitted++
 		return
 	}
@@ -91,9 +91,21 @@ func (r *Report) Warn(e *Element, format string, args ...any) {
 	r.at(e, "", Warning, format, args...)
 }
 
+// Unknown reports an attribute or element nobody asked for as an error, with the nearest known name.
+func (r *Report) Unknown(at *Element, kind, name string, known []string) {
+	suggestion := ""
+	if !r.full() {
+		suggestion = Suggest(name, known)
+	}
+	r.Error(at, "unknown %s %s%s", kind, printable(name), suggestion)
+}
+
+// full tells that a further problem is only counted, so that no work is spent on its wording.
+func (r *Report) full() bool { return len(r.Problems) >= maxProblems }
+
 // at reports about e or, with a name, about that attribute or child of it.
 func (r *Report) at(e *Element, name string, s Severity, format string, args ...any) {
-	if len(r.Problems) >= maxProblems { // spare the path, it costs a walk
+	if r.full() {
 		r.Add(Problem{Severity: s})
 		return
 	}

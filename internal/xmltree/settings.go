@@ -189,8 +189,10 @@ func (s *Settings) Done() {
 // finish checks one attribute or child element against what was asked for.
 func (s *Settings) finish(at *Element, name, kind string, seen map[string]bool) {
 	switch {
-	case !s.scalars[name] && !(s.lists[name] && kind == "element"):
-		s.report.Error(at, "unknown %s %s%s", kind, printable(name), Suggest(name, s.known()))
+	case s.lists[name]:
+		s.report.Error(at, "%s is an element of its own, not an attribute", name)
+	case !s.scalars[name]:
+		s.report.Unknown(at, kind, name, s.known())
 	case seen[name]:
 		s.report.Error(at, "%s stands twice", name)
 	}

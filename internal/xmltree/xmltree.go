@@ -286,8 +286,17 @@ func (e *Element) label() string {
 	if e.Parent == nil {
 		return ""
 	}
-	if same := e.Parent.All(e.Name); len(same) > 1 {
-		return fmt.Sprintf("[%d]", slices.Index(same, e)+1)
+	position, same := 0, 0
+	for _, c := range e.Parent.Children {
+		if c.Name == e.Name {
+			same++
+		}
+		if c == e {
+			position = same
+		}
 	}
-	return ""
+	if same < 2 {
+		return ""
+	}
+	return fmt.Sprintf("[%d]", position)
 }
