@@ -32,7 +32,7 @@ func (x *ReadRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.MaxAge = r.Float64()
 	x.TimestampsToReturn = ua.TimestampsToReturn(r.Uint32())
-	x.NodesToRead = resize(x.NodesToRead, r.arrayLength(16))
+	x.NodesToRead = resize(r, x.NodesToRead, r.arrayLength(16))
 	for i := range x.NodesToRead {
 		x.NodesToRead[i].Parse(r)
 	}
@@ -65,11 +65,11 @@ func (x *ReadResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *ReadResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(1))
+	x.Results = resize(r, x.Results, r.arrayLength(1))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -97,7 +97,7 @@ func (x *WriteRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *WriteRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.NodesToWrite = resize(x.NodesToWrite, r.arrayLength(11))
+	x.NodesToWrite = resize(r, x.NodesToWrite, r.arrayLength(11))
 	for i := range x.NodesToWrite {
 		x.NodesToWrite[i].Parse(r)
 	}
@@ -128,7 +128,7 @@ func (x *WriteResponse) Append(dst []byte) []byte {
 func (x *WriteResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}

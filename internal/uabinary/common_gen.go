@@ -23,7 +23,7 @@ func (x *AdditionalParametersType) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *AdditionalParametersType) Parse(r *Reader) {
-	x.Parameters = resize(x.Parameters, r.arrayLength(7))
+	x.Parameters = resize(r, x.Parameters, r.arrayLength(7))
 	for i := range x.Parameters {
 		x.Parameters[i].Parse(r)
 	}
@@ -153,7 +153,7 @@ func (x *ContentFilter) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *ContentFilter) Parse(r *Reader) {
-	x.Elements = resize(x.Elements, r.arrayLength(8))
+	x.Elements = resize(r, x.Elements, r.arrayLength(8))
 	for i := range x.Elements {
 		x.Elements[i].Parse(r)
 	}
@@ -181,7 +181,7 @@ func (x *ContentFilterElement) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *ContentFilterElement) Parse(r *Reader) {
 	x.FilterOperator = ua.FilterOperator(r.Uint32())
-	x.FilterOperands = resize(x.FilterOperands, r.arrayLength(3))
+	x.FilterOperands = resize(r, x.FilterOperands, r.arrayLength(3))
 	for i := range x.FilterOperands {
 		x.FilterOperands[i].Parse(r)
 	}
@@ -214,7 +214,7 @@ func (x *ContentFilterElementResult) Append(dst []byte) []byte {
 func (x *ContentFilterElementResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
 	x.OperandStatusCodes = parseArray(r, x.OperandStatusCodes, 4, (*Reader).StatusCode)
-	x.OperandDiagnosticInfos = resize(x.OperandDiagnosticInfos, r.arrayLength(1))
+	x.OperandDiagnosticInfos = resize(r, x.OperandDiagnosticInfos, r.arrayLength(1))
 	for i := range x.OperandDiagnosticInfos {
 		x.OperandDiagnosticInfos[i].Parse(r)
 	}
@@ -246,11 +246,11 @@ func (x *ContentFilterResult) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *ContentFilterResult) Parse(r *Reader) {
-	x.ElementResults = resize(x.ElementResults, r.arrayLength(12))
+	x.ElementResults = resize(r, x.ElementResults, r.arrayLength(12))
 	for i := range x.ElementResults {
 		x.ElementResults[i].Parse(r)
 	}
-	x.ElementDiagnosticInfos = resize(x.ElementDiagnosticInfos, r.arrayLength(1))
+	x.ElementDiagnosticInfos = resize(r, x.ElementDiagnosticInfos, r.arrayLength(1))
 	for i := range x.ElementDiagnosticInfos {
 		x.ElementDiagnosticInfos[i].Parse(r)
 	}
@@ -313,7 +313,7 @@ func (x *EndpointDescription) Parse(r *Reader) {
 	x.ServerCertificate = r.ByteString()
 	x.SecurityMode = ua.MessageSecurityMode(r.Uint32())
 	x.SecurityPolicyURI = r.String()
-	x.UserIdentityTokens = resize(x.UserIdentityTokens, r.arrayLength(20))
+	x.UserIdentityTokens = resize(r, x.UserIdentityTokens, r.arrayLength(20))
 	for i := range x.UserIdentityTokens {
 		x.UserIdentityTokens[i].Parse(r)
 	}
@@ -431,7 +431,7 @@ func (x *RelativePath) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *RelativePath) Parse(r *Reader) {
-	x.Elements = resize(x.Elements, r.arrayLength(10))
+	x.Elements = resize(r, x.Elements, r.arrayLength(10))
 	for i := range x.Elements {
 		x.Elements[i].Parse(r)
 	}
@@ -581,7 +581,7 @@ func (x *SimpleAttributeOperand) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *SimpleAttributeOperand) Parse(r *Reader) {
 	x.TypeDefinitionID.Parse(r)
-	x.BrowsePath = resize(x.BrowsePath, r.arrayLength(6))
+	x.BrowsePath = resize(r, x.BrowsePath, r.arrayLength(6))
 	for i := range x.BrowsePath {
 		x.BrowsePath[i].Parse(r)
 	}

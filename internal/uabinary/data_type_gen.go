@@ -159,7 +159,7 @@ func (x *EnumDefinition) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *EnumDefinition) Parse(r *Reader) {
-	x.Fields = resize(x.Fields, r.arrayLength(14))
+	x.Fields = resize(r, x.Fields, r.arrayLength(14))
 	for i := range x.Fields {
 		x.Fields[i].Parse(r)
 	}
@@ -336,7 +336,7 @@ func (x *StructureDefinition) Parse(r *Reader) {
 	x.DefaultEncodingID.Parse(r)
 	x.BaseDataType.Parse(r)
 	x.StructureType = ua.StructureType(r.Uint32())
-	x.Fields = resize(x.Fields, r.arrayLength(20))
+	x.Fields = resize(r, x.Fields, r.arrayLength(20))
 	for i := range x.Fields {
 		x.Fields[i].Parse(r)
 	}

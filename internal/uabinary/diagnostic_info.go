@@ -80,7 +80,7 @@ func (d *DiagnosticInfo) Parse(r *Reader) {
 		d.InnerStatusCode = r.StatusCode()
 	}
 	if d.Fields&DiagnosticInnerDiagnosticInfo != 0 {
-		d.Inner = new(DiagnosticInfo)
-		d.Inner.Parse(r)
+		inner := parseOne[DiagnosticInfo](r)
+		d.Inner = &inner
 	}
 }

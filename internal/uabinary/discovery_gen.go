@@ -59,7 +59,7 @@ func (x *FindServersOnNetworkResponse) Append(dst []byte) []byte {
 func (x *FindServersOnNetworkResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.LastCounterResetTime = r.DateTime()
-	x.Servers = resize(x.Servers, r.arrayLength(16))
+	x.Servers = resize(r, x.Servers, r.arrayLength(16))
 	for i := range x.Servers {
 		x.Servers[i].Parse(r)
 	}
@@ -117,7 +117,7 @@ func (x *FindServersResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *FindServersResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Servers = resize(x.Servers, r.arrayLength(25))
+	x.Servers = resize(r, x.Servers, r.arrayLength(25))
 	for i := range x.Servers {
 		x.Servers[i].Parse(r)
 	}
@@ -173,7 +173,7 @@ func (x *GetEndpointsResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *GetEndpointsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Endpoints = resize(x.Endpoints, r.arrayLength(50))
+	x.Endpoints = resize(r, x.Endpoints, r.arrayLength(50))
 	for i := range x.Endpoints {
 		x.Endpoints[i].Parse(r)
 	}
@@ -230,7 +230,7 @@ func (x *RegisterServer2Request) Append(dst []byte) []byte {
 func (x *RegisterServer2Request) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.Server.Parse(r)
-	x.DiscoveryConfiguration = resize(x.DiscoveryConfiguration, r.arrayLength(3))
+	x.DiscoveryConfiguration = resize(r, x.DiscoveryConfiguration, r.arrayLength(3))
 	for i := range x.DiscoveryConfiguration {
 		x.DiscoveryConfiguration[i].Parse(r)
 	}
@@ -263,7 +263,7 @@ func (x *RegisterServer2Response) Append(dst []byte) []byte {
 func (x *RegisterServer2Response) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.ConfigurationResults = parseArray(r, x.ConfigurationResults, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -351,7 +351,7 @@ func (x *RegisteredServer) Append(dst []byte) []byte {
 func (x *RegisteredServer) Parse(r *Reader) {
 	x.ServerURI = r.String()
 	x.ProductURI = r.String()
-	x.ServerNames = resize(x.ServerNames, r.arrayLength(1))
+	x.ServerNames = resize(r, x.ServerNames, r.arrayLength(1))
 	for i := range x.ServerNames {
 		x.ServerNames[i].Parse(r)
 	}

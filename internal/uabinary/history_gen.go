@@ -122,7 +122,7 @@ func (x *HistoryData) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *HistoryData) Parse(r *Reader) {
-	x.DataValues = resize(x.DataValues, r.arrayLength(1))
+	x.DataValues = resize(r, x.DataValues, r.arrayLength(1))
 	for i := range x.DataValues {
 		x.DataValues[i].Parse(r)
 	}
@@ -147,7 +147,7 @@ func (x *HistoryEvent) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *HistoryEvent) Parse(r *Reader) {
-	x.Events = resize(x.Events, r.arrayLength(4))
+	x.Events = resize(r, x.Events, r.arrayLength(4))
 	for i := range x.Events {
 		x.Events[i].Parse(r)
 	}
@@ -172,7 +172,7 @@ func (x *HistoryEventFieldList) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *HistoryEventFieldList) Parse(r *Reader) {
-	x.EventFields = resize(x.EventFields, r.arrayLength(1))
+	x.EventFields = resize(r, x.EventFields, r.arrayLength(1))
 	for i := range x.EventFields {
 		x.EventFields[i].Parse(r)
 	}
@@ -204,11 +204,11 @@ func (x *HistoryModifiedData) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *HistoryModifiedData) Parse(r *Reader) {
-	x.DataValues = resize(x.DataValues, r.arrayLength(1))
+	x.DataValues = resize(r, x.DataValues, r.arrayLength(1))
 	for i := range x.DataValues {
 		x.DataValues[i].Parse(r)
 	}
-	x.ModificationInfos = resize(x.ModificationInfos, r.arrayLength(16))
+	x.ModificationInfos = resize(r, x.ModificationInfos, r.arrayLength(16))
 	for i := range x.ModificationInfos {
 		x.ModificationInfos[i].Parse(r)
 	}
@@ -245,7 +245,7 @@ func (x *HistoryReadRequest) Parse(r *Reader) {
 	x.HistoryReadDetails.Parse(r)
 	x.TimestampsToReturn = ua.TimestampsToReturn(r.Uint32())
 	x.ReleaseContinuationPoints = r.Bool()
-	x.NodesToRead = resize(x.NodesToRead, r.arrayLength(16))
+	x.NodesToRead = resize(r, x.NodesToRead, r.arrayLength(16))
 	for i := range x.NodesToRead {
 		x.NodesToRead[i].Parse(r)
 	}
@@ -278,11 +278,11 @@ func (x *HistoryReadResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *HistoryReadResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(11))
+	x.Results = resize(r, x.Results, r.arrayLength(11))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -363,7 +363,7 @@ func (x *HistoryUpdateRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *HistoryUpdateRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.HistoryUpdateDetails = resize(x.HistoryUpdateDetails, r.arrayLength(3))
+	x.HistoryUpdateDetails = resize(r, x.HistoryUpdateDetails, r.arrayLength(3))
 	for i := range x.HistoryUpdateDetails {
 		x.HistoryUpdateDetails[i].Parse(r)
 	}
@@ -398,11 +398,11 @@ func (x *HistoryUpdateResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *HistoryUpdateResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(12))
+	x.Results = resize(r, x.Results, r.arrayLength(12))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -435,7 +435,7 @@ func (x *HistoryUpdateResult) Append(dst []byte) []byte {
 func (x *HistoryUpdateResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
 	x.OperationResults = parseArray(r, x.OperationResults, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -567,7 +567,7 @@ func (x *ReadProcessedDetails) Parse(r *Reader) {
 	x.StartTime = r.DateTime()
 	x.EndTime = r.DateTime()
 	x.ProcessingInterval = r.Float64()
-	x.AggregateType = resize(x.AggregateType, r.arrayLength(2))
+	x.AggregateType = resize(r, x.AggregateType, r.arrayLength(2))
 	for i := range x.AggregateType {
 		x.AggregateType[i].Parse(r)
 	}
@@ -634,7 +634,7 @@ func (x *UpdateDataDetails) Append(dst []byte) []byte {
 func (x *UpdateDataDetails) Parse(r *Reader) {
 	x.NodeID.Parse(r)
 	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
-	x.UpdateValues = resize(x.UpdateValues, r.arrayLength(1))
+	x.UpdateValues = resize(r, x.UpdateValues, r.arrayLength(1))
 	for i := range x.UpdateValues {
 		x.UpdateValues[i].Parse(r)
 	}
@@ -668,7 +668,7 @@ func (x *UpdateEventDetails) Parse(r *Reader) {
 	x.NodeID.Parse(r)
 	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
 	x.Filter.Parse(r)
-	x.EventData = resize(x.EventData, r.arrayLength(4))
+	x.EventData = resize(r, x.EventData, r.arrayLength(4))
 	for i := range x.EventData {
 		x.EventData[i].Parse(r)
 	}
@@ -699,7 +699,7 @@ func (x *UpdateStructureDataDetails) Append(dst []byte) []byte {
 func (x *UpdateStructureDataDetails) Parse(r *Reader) {
 	x.NodeID.Parse(r)
 	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
-	x.UpdateValues = resize(x.UpdateValues, r.arrayLength(1))
+	x.UpdateValues = resize(r, x.UpdateValues, r.arrayLength(1))
 	for i := range x.UpdateValues {
 		x.UpdateValues[i].Parse(r)
 	}

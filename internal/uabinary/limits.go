@@ -6,12 +6,17 @@ type Limits struct {
 	MaxStringLength     int // bytes in a String, XmlElement or string identifier
 	MaxByteStringLength int // bytes in a ByteString or opaque identifier
 	MaxArrayLength      int // elements in an array, all dimensions together
+	// MaxAlloc is how many bytes of memory the elements of all arrays and
+	// the structured values of all Variants of one message may take
+	// together. Strings and ByteStrings take no more than the message.
+	MaxAlloc int
 }
 
 // DefaultLimits returns the limits that apply where nothing else is said:
-// 65535 bytes in a String, 1 MiB in a ByteString, 65535 array elements.
+// 65535 bytes in a String, 1 MiB in a ByteString, 65535 array elements, 16 MiB
+// of memory.
 func DefaultLimits() Limits {
-	return Limits{MaxStringLength: 65535, MaxByteStringLength: 1 << 20, MaxArrayLength: 65535}
+	return Limits{MaxStringLength: 65535, MaxByteStringLength: 1 << 20, MaxArrayLength: 65535, MaxAlloc: 16 << 20}
 }
 
 // maxNesting is how deep Variants, DataValues, ExtensionObjects and
@@ -34,6 +39,9 @@ func (lim *Limits) resolved() Limits {
 	}
 	if lim.MaxArrayLength > 0 {
 		out.MaxArrayLength = lim.MaxArrayLength
+	}
+	if lim.MaxAlloc > 0 {
+		out.MaxAlloc = lim.MaxAlloc
 	}
 	return out
 }

@@ -29,7 +29,7 @@ func (x *CallMethodRequest) Append(dst []byte) []byte {
 func (x *CallMethodRequest) Parse(r *Reader) {
 	x.ObjectID.Parse(r)
 	x.MethodID.Parse(r)
-	x.InputArguments = resize(x.InputArguments, r.arrayLength(1))
+	x.InputArguments = resize(r, x.InputArguments, r.arrayLength(1))
 	for i := range x.InputArguments {
 		x.InputArguments[i].Parse(r)
 	}
@@ -65,11 +65,11 @@ func (x *CallMethodResult) Append(dst []byte) []byte {
 func (x *CallMethodResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
 	x.InputArgumentResults = parseArray(r, x.InputArgumentResults, 4, (*Reader).StatusCode)
-	x.InputArgumentDiagnosticInfos = resize(x.InputArgumentDiagnosticInfos, r.arrayLength(1))
+	x.InputArgumentDiagnosticInfos = resize(r, x.InputArgumentDiagnosticInfos, r.arrayLength(1))
 	for i := range x.InputArgumentDiagnosticInfos {
 		x.InputArgumentDiagnosticInfos[i].Parse(r)
 	}
-	x.OutputArguments = resize(x.OutputArguments, r.arrayLength(1))
+	x.OutputArguments = resize(r, x.OutputArguments, r.arrayLength(1))
 	for i := range x.OutputArguments {
 		x.OutputArguments[i].Parse(r)
 	}
@@ -97,7 +97,7 @@ func (x *CallRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *CallRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.MethodsToCall = resize(x.MethodsToCall, r.arrayLength(8))
+	x.MethodsToCall = resize(r, x.MethodsToCall, r.arrayLength(8))
 	for i := range x.MethodsToCall {
 		x.MethodsToCall[i].Parse(r)
 	}
@@ -130,11 +130,11 @@ func (x *CallResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *CallResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(16))
+	x.Results = resize(r, x.Results, r.arrayLength(16))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}

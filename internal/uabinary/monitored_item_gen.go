@@ -87,7 +87,7 @@ func (x *CreateMonitoredItemsRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.SubscriptionID = r.Uint32()
 	x.TimestampsToReturn = ua.TimestampsToReturn(r.Uint32())
-	x.ItemsToCreate = resize(x.ItemsToCreate, r.arrayLength(40))
+	x.ItemsToCreate = resize(r, x.ItemsToCreate, r.arrayLength(40))
 	for i := range x.ItemsToCreate {
 		x.ItemsToCreate[i].Parse(r)
 	}
@@ -122,11 +122,11 @@ func (x *CreateMonitoredItemsResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *CreateMonitoredItemsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(23))
+	x.Results = resize(r, x.Results, r.arrayLength(23))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -211,7 +211,7 @@ func (x *DeleteMonitoredItemsResponse) Append(dst []byte) []byte {
 func (x *DeleteMonitoredItemsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -240,7 +240,7 @@ func (x *EventFilter) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *EventFilter) Parse(r *Reader) {
-	x.SelectClauses = resize(x.SelectClauses, r.arrayLength(14))
+	x.SelectClauses = resize(r, x.SelectClauses, r.arrayLength(14))
 	for i := range x.SelectClauses {
 		x.SelectClauses[i].Parse(r)
 	}
@@ -271,7 +271,7 @@ func (x *EventFilterResult) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *EventFilterResult) Parse(r *Reader) {
 	x.SelectClauseResults = parseArray(r, x.SelectClauseResults, 4, (*Reader).StatusCode)
-	x.SelectClauseDiagnosticInfos = resize(x.SelectClauseDiagnosticInfos, r.arrayLength(1))
+	x.SelectClauseDiagnosticInfos = resize(r, x.SelectClauseDiagnosticInfos, r.arrayLength(1))
 	for i := range x.SelectClauseDiagnosticInfos {
 		x.SelectClauseDiagnosticInfos[i].Parse(r)
 	}
@@ -306,7 +306,7 @@ func (x *ModifyMonitoredItemsRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.SubscriptionID = r.Uint32()
 	x.TimestampsToReturn = ua.TimestampsToReturn(r.Uint32())
-	x.ItemsToModify = resize(x.ItemsToModify, r.arrayLength(24))
+	x.ItemsToModify = resize(r, x.ItemsToModify, r.arrayLength(24))
 	for i := range x.ItemsToModify {
 		x.ItemsToModify[i].Parse(r)
 	}
@@ -341,11 +341,11 @@ func (x *ModifyMonitoredItemsResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *ModifyMonitoredItemsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(19))
+	x.Results = resize(r, x.Results, r.arrayLength(19))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -555,7 +555,7 @@ func (x *SetMonitoringModeResponse) Append(dst []byte) []byte {
 func (x *SetMonitoringModeResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -628,12 +628,12 @@ func (x *SetTriggeringResponse) Append(dst []byte) []byte {
 func (x *SetTriggeringResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.AddResults = parseArray(r, x.AddResults, 4, (*Reader).StatusCode)
-	x.AddDiagnosticInfos = resize(x.AddDiagnosticInfos, r.arrayLength(1))
+	x.AddDiagnosticInfos = resize(r, x.AddDiagnosticInfos, r.arrayLength(1))
 	for i := range x.AddDiagnosticInfos {
 		x.AddDiagnosticInfos[i].Parse(r)
 	}
 	x.RemoveResults = parseArray(r, x.RemoveResults, 4, (*Reader).StatusCode)
-	x.RemoveDiagnosticInfos = resize(x.RemoveDiagnosticInfos, r.arrayLength(1))
+	x.RemoveDiagnosticInfos = resize(r, x.RemoveDiagnosticInfos, r.arrayLength(1))
 	for i := range x.RemoveDiagnosticInfos {
 		x.RemoveDiagnosticInfos[i].Parse(r)
 	}

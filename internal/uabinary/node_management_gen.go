@@ -63,7 +63,7 @@ func (x *AddNodesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *AddNodesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.NodesToAdd = resize(x.NodesToAdd, r.arrayLength(21))
+	x.NodesToAdd = resize(r, x.NodesToAdd, r.arrayLength(21))
 	for i := range x.NodesToAdd {
 		x.NodesToAdd[i].Parse(r)
 	}
@@ -96,11 +96,11 @@ func (x *AddNodesResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *AddNodesResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(6))
+	x.Results = resize(r, x.Results, r.arrayLength(6))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -184,7 +184,7 @@ func (x *AddReferencesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *AddReferencesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.ReferencesToAdd = resize(x.ReferencesToAdd, r.arrayLength(15))
+	x.ReferencesToAdd = resize(r, x.ReferencesToAdd, r.arrayLength(15))
 	for i := range x.ReferencesToAdd {
 		x.ReferencesToAdd[i].Parse(r)
 	}
@@ -217,7 +217,7 @@ func (x *AddReferencesResponse) Append(dst []byte) []byte {
 func (x *AddReferencesResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -303,7 +303,7 @@ func (x *DeleteNodesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *DeleteNodesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.NodesToDelete = resize(x.NodesToDelete, r.arrayLength(3))
+	x.NodesToDelete = resize(r, x.NodesToDelete, r.arrayLength(3))
 	for i := range x.NodesToDelete {
 		x.NodesToDelete[i].Parse(r)
 	}
@@ -334,7 +334,7 @@ func (x *DeleteNodesResponse) Append(dst []byte) []byte {
 func (x *DeleteNodesResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -395,7 +395,7 @@ func (x *DeleteReferencesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *DeleteReferencesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.ReferencesToDelete = resize(x.ReferencesToDelete, r.arrayLength(8))
+	x.ReferencesToDelete = resize(r, x.ReferencesToDelete, r.arrayLength(8))
 	for i := range x.ReferencesToDelete {
 		x.ReferencesToDelete[i].Parse(r)
 	}
@@ -428,7 +428,7 @@ func (x *DeleteReferencesResponse) Append(dst []byte) []byte {
 func (x *DeleteReferencesResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -494,7 +494,7 @@ func (x *GenericAttributes) Parse(r *Reader) {
 	x.Description.Parse(r)
 	x.WriteMask = r.Uint32()
 	x.UserWriteMask = r.Uint32()
-	x.AttributeValues = resize(x.AttributeValues, r.arrayLength(5))
+	x.AttributeValues = resize(r, x.AttributeValues, r.arrayLength(5))
 	for i := range x.AttributeValues {
 		x.AttributeValues[i].Parse(r)
 	}

@@ -29,7 +29,7 @@ func (x *NodeTypeDescription) Append(dst []byte) []byte {
 func (x *NodeTypeDescription) Parse(r *Reader) {
 	x.TypeDefinitionNode.Parse(r)
 	x.IncludeSubTypes = r.Bool()
-	x.DataToReturn = resize(x.DataToReturn, r.arrayLength(12))
+	x.DataToReturn = resize(r, x.DataToReturn, r.arrayLength(12))
 	for i := range x.DataToReturn {
 		x.DataToReturn[i].Parse(r)
 	}
@@ -60,7 +60,7 @@ func (x *ParsingResult) Append(dst []byte) []byte {
 func (x *ParsingResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
 	x.DataStatusCodes = parseArray(r, x.DataStatusCodes, 4, (*Reader).StatusCode)
-	x.DataDiagnosticInfos = resize(x.DataDiagnosticInfos, r.arrayLength(1))
+	x.DataDiagnosticInfos = resize(r, x.DataDiagnosticInfos, r.arrayLength(1))
 	for i := range x.DataDiagnosticInfos {
 		x.DataDiagnosticInfos[i].Parse(r)
 	}
@@ -118,7 +118,7 @@ func (x *QueryDataSet) Append(dst []byte) []byte {
 func (x *QueryDataSet) Parse(r *Reader) {
 	x.NodeID.Parse(r)
 	x.TypeDefinitionNode.Parse(r)
-	x.Values = resize(x.Values, r.arrayLength(1))
+	x.Values = resize(r, x.Values, r.arrayLength(1))
 	for i := range x.Values {
 		x.Values[i].Parse(r)
 	}
@@ -155,7 +155,7 @@ func (x *QueryFirstRequest) Append(dst []byte) []byte {
 func (x *QueryFirstRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.View.Parse(r)
-	x.NodeTypes = resize(x.NodeTypes, r.arrayLength(7))
+	x.NodeTypes = resize(r, x.NodeTypes, r.arrayLength(7))
 	for i := range x.NodeTypes {
 		x.NodeTypes[i].Parse(r)
 	}
@@ -200,16 +200,16 @@ func (x *QueryFirstResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *QueryFirstResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.QueryDataSets = resize(x.QueryDataSets, r.arrayLength(8))
+	x.QueryDataSets = resize(r, x.QueryDataSets, r.arrayLength(8))
 	for i := range x.QueryDataSets {
 		x.QueryDataSets[i].Parse(r)
 	}
 	x.ContinuationPoint = r.ByteString()
-	x.ParsingResults = resize(x.ParsingResults, r.arrayLength(12))
+	x.ParsingResults = resize(r, x.ParsingResults, r.arrayLength(12))
 	for i := range x.ParsingResults {
 		x.ParsingResults[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -265,7 +265,7 @@ func (x *QueryNextResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *QueryNextResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.QueryDataSets = resize(x.QueryDataSets, r.arrayLength(8))
+	x.QueryDataSets = resize(r, x.QueryDataSets, r.arrayLength(8))
 	for i := range x.QueryDataSets {
 		x.QueryDataSets[i].Parse(r)
 	}

@@ -34,11 +34,12 @@ type Reader struct {
 	// copied. They are then valid only as long as the input is.
 	Borrow bool
 
-	buf    []byte
-	pos    int
-	depth  int
-	err    error
-	limits Limits
+	buf       []byte
+	pos       int
+	depth     int
+	allocated uint64 // bytes, by charge
+	err       error
+	limits    Limits
 }
 
 // NewReader returns a Reader of b. A nil lim means [DefaultLimits].
@@ -49,7 +50,7 @@ func NewReader(b []byte, lim *Limits) *Reader {
 // Reset makes r read b from its start and forget its error. Borrow and the
 // limits stay.
 func (r *Reader) Reset(b []byte) {
-	r.buf, r.pos, r.depth, r.err = b, 0, 0, nil
+	r.buf, r.pos, r.depth, r.allocated, r.err = b, 0, 0, 0, nil
 }
 
 // Err returns the first failure, an [*Error], or nil.
@@ -248,20 +249,36 @@ func (r *Reader) arrayLength(minSize int) int {
 // resize returns s with n elements whose content is to be overwritten. It
 // keeps the memory of s if that suffices. A null array (n < 0) is the same as
 // an empty one (Part 6 (1.05), 5.2.5), but on a nil s it stays nil.
-func resize[T any](s []T, n int) []T {
+func resize[T any](r *Reader, s []T, n int) []T {
 	if n < 0 {
 		return s[:0]
 	}
-	if s == nil || n > cap(s) {
-		return make([]T, n)
+	if s != nil && n <= cap(s) {
+		return s[:n]
 	}
-	return s[:n]
+	if !r.charge(n, unsafe.Sizeof(*new(T))) {
+		return nil
+	}
+	return make([]T, n)
+}
+
+// charge counts the memory that n values of the given size are about to take
+// and reports whether it may be taken. One byte on the wire can stand for a
+// value of many bytes in memory; this bounds what a message of such makes of
+// itself.
+func (r *Reader) charge(n int, size uintptr) bool {
+	r.allocated += uint64(n) * uint64(size)
+	if r.allocated > uint64(r.limits.MaxAlloc) {
+		r.failLimit("message takes too much memory")
+		return false
+	}
+	return true
 }
 
 // parseArray reads an array of elements of at least minSize bytes into the
 // memory of s, or into new memory if that is too small.
 func parseArray[T any](r *Reader, s []T, minSize int, parse func(*Reader) T) []T {
-	s = resize(s, r.arrayLength(minSize))
+	s = resize(r, s, r.arrayLength(minSize))
 	for i := range s {
 		s[i] = parse(r)
 	}

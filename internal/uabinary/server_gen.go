@@ -108,7 +108,7 @@ func (x *NetworkGroupDataType) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *NetworkGroupDataType) Parse(r *Reader) {
 	x.ServerURI = r.String()
-	x.NetworkPaths = resize(x.NetworkPaths, r.arrayLength(4))
+	x.NetworkPaths = resize(r, x.NetworkPaths, r.arrayLength(4))
 	for i := range x.NetworkPaths {
 		x.NetworkPaths[i].Parse(r)
 	}
@@ -172,19 +172,19 @@ func (x *ProgramDiagnostic2DataType) Parse(r *Reader) {
 	x.LastTransitionTime = r.DateTime()
 	x.LastMethodCall = r.String()
 	x.LastMethodSessionID.Parse(r)
-	x.LastMethodInputArguments = resize(x.LastMethodInputArguments, r.arrayLength(15))
+	x.LastMethodInputArguments = resize(r, x.LastMethodInputArguments, r.arrayLength(15))
 	for i := range x.LastMethodInputArguments {
 		x.LastMethodInputArguments[i].Parse(r)
 	}
-	x.LastMethodOutputArguments = resize(x.LastMethodOutputArguments, r.arrayLength(15))
+	x.LastMethodOutputArguments = resize(r, x.LastMethodOutputArguments, r.arrayLength(15))
 	for i := range x.LastMethodOutputArguments {
 		x.LastMethodOutputArguments[i].Parse(r)
 	}
-	x.LastMethodInputValues = resize(x.LastMethodInputValues, r.arrayLength(1))
+	x.LastMethodInputValues = resize(r, x.LastMethodInputValues, r.arrayLength(1))
 	for i := range x.LastMethodInputValues {
 		x.LastMethodInputValues[i].Parse(r)
 	}
-	x.LastMethodOutputValues = resize(x.LastMethodOutputValues, r.arrayLength(1))
+	x.LastMethodOutputValues = resize(r, x.LastMethodOutputValues, r.arrayLength(1))
 	for i := range x.LastMethodOutputValues {
 		x.LastMethodOutputValues[i].Parse(r)
 	}
@@ -240,11 +240,11 @@ func (x *ProgramDiagnosticDataType) Parse(r *Reader) {
 	x.LastTransitionTime = r.DateTime()
 	x.LastMethodCall = r.String()
 	x.LastMethodSessionID.Parse(r)
-	x.LastMethodInputArguments = resize(x.LastMethodInputArguments, r.arrayLength(15))
+	x.LastMethodInputArguments = resize(r, x.LastMethodInputArguments, r.arrayLength(15))
 	for i := range x.LastMethodInputArguments {
 		x.LastMethodInputArguments[i].Parse(r)
 	}
-	x.LastMethodOutputArguments = resize(x.LastMethodOutputArguments, r.arrayLength(15))
+	x.LastMethodOutputArguments = resize(r, x.LastMethodOutputArguments, r.arrayLength(15))
 	for i := range x.LastMethodOutputArguments {
 		x.LastMethodOutputArguments[i].Parse(r)
 	}

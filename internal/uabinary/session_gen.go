@@ -35,7 +35,7 @@ func (x *ActivateSessionRequest) Append(dst []byte) []byte {
 func (x *ActivateSessionRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.ClientSignature.Parse(r)
-	x.ClientSoftwareCertificates = resize(x.ClientSoftwareCertificates, r.arrayLength(8))
+	x.ClientSoftwareCertificates = resize(r, x.ClientSoftwareCertificates, r.arrayLength(8))
 	for i := range x.ClientSoftwareCertificates {
 		x.ClientSoftwareCertificates[i].Parse(r)
 	}
@@ -74,7 +74,7 @@ func (x *ActivateSessionResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.ServerNonce = r.ByteString()
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -281,11 +281,11 @@ func (x *CreateSessionResponse) Parse(r *Reader) {
 	x.RevisedSessionTimeout = r.Float64()
 	x.ServerNonce = r.ByteString()
 	x.ServerCertificate = r.ByteString()
-	x.ServerEndpoints = resize(x.ServerEndpoints, r.arrayLength(50))
+	x.ServerEndpoints = resize(r, x.ServerEndpoints, r.arrayLength(50))
 	for i := range x.ServerEndpoints {
 		x.ServerEndpoints[i].Parse(r)
 	}
-	x.ServerSoftwareCertificates = resize(x.ServerSoftwareCertificates, r.arrayLength(8))
+	x.ServerSoftwareCertificates = resize(r, x.ServerSoftwareCertificates, r.arrayLength(8))
 	for i := range x.ServerSoftwareCertificates {
 		x.ServerSoftwareCertificates[i].Parse(r)
 	}

@@ -100,11 +100,11 @@ func (x *DataChangeNotification) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *DataChangeNotification) Parse(r *Reader) {
-	x.MonitoredItems = resize(x.MonitoredItems, r.arrayLength(5))
+	x.MonitoredItems = resize(r, x.MonitoredItems, r.arrayLength(5))
 	for i := range x.MonitoredItems {
 		x.MonitoredItems[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -161,7 +161,7 @@ func (x *DeleteSubscriptionsResponse) Append(dst []byte) []byte {
 func (x *DeleteSubscriptionsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -191,7 +191,7 @@ func (x *EventFieldList) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *EventFieldList) Parse(r *Reader) {
 	x.ClientHandle = r.Uint32()
-	x.EventFields = resize(x.EventFields, r.arrayLength(1))
+	x.EventFields = resize(r, x.EventFields, r.arrayLength(1))
 	for i := range x.EventFields {
 		x.EventFields[i].Parse(r)
 	}
@@ -216,7 +216,7 @@ func (x *EventNotificationList) Append(dst []byte) []byte {
 
 // Parse implements [Structure].
 func (x *EventNotificationList) Parse(r *Reader) {
-	x.Events = resize(x.Events, r.arrayLength(8))
+	x.Events = resize(r, x.Events, r.arrayLength(8))
 	for i := range x.Events {
 		x.Events[i].Parse(r)
 	}
@@ -342,7 +342,7 @@ func (x *NotificationMessage) Append(dst []byte) []byte {
 func (x *NotificationMessage) Parse(r *Reader) {
 	x.SequenceNumber = r.Uint32()
 	x.PublishTime = r.DateTime()
-	x.NotificationData = resize(x.NotificationData, r.arrayLength(3))
+	x.NotificationData = resize(r, x.NotificationData, r.arrayLength(3))
 	for i := range x.NotificationData {
 		x.NotificationData[i].Parse(r)
 	}
@@ -370,7 +370,7 @@ func (x *PublishRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *PublishRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.SubscriptionAcknowledgements = resize(x.SubscriptionAcknowledgements, r.arrayLength(8))
+	x.SubscriptionAcknowledgements = resize(r, x.SubscriptionAcknowledgements, r.arrayLength(8))
 	for i := range x.SubscriptionAcknowledgements {
 		x.SubscriptionAcknowledgements[i].Parse(r)
 	}
@@ -413,7 +413,7 @@ func (x *PublishResponse) Parse(r *Reader) {
 	x.MoreNotifications = r.Bool()
 	x.NotificationMessage.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -518,7 +518,7 @@ func (x *SetPublishingModeResponse) Append(dst []byte) []byte {
 func (x *SetPublishingModeResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
 	x.Results = parseArray(r, x.Results, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -650,11 +650,11 @@ func (x *TransferSubscriptionsResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *TransferSubscriptionsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(8))
+	x.Results = resize(r, x.Results, r.arrayLength(8))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}

@@ -206,6 +206,37 @@ func (v Variant) Number() (float64, bool) {
 	return 0, false
 }
 
+// NumberAt returns element i of an array of numbers, as Number does; false if
+// there is none.
+func (v Variant) NumberAt(i int) (float64, bool) {
+	if i < 0 || i >= v.Len() {
+		return 0, false
+	}
+	switch s := v.Any().(type) {
+	case []int8:
+		return float64(s[i]), true
+	case ByteArray:
+		return float64(s[i]), true
+	case []int16:
+		return float64(s[i]), true
+	case []uint16:
+		return float64(s[i]), true
+	case []int32:
+		return float64(s[i]), true
+	case []uint32:
+		return float64(s[i]), true
+	case []int64:
+		return float64(s[i]), true
+	case []uint64:
+		return float64(s[i]), true
+	case []float32:
+		return float64(s[i]), true
+	case []float64:
+		return s[i], true
+	}
+	return 0, false
+}
+
 // Bool returns the value of a Boolean; false, false for all else.
 func (v Variant) Bool() (value, ok bool) {
 	if v.typ != TypeBoolean || v.array {

@@ -2,6 +2,8 @@ package uabinary
 
 import (
 	"bytes"
+	"math"
+	"unsafe"
 
 	"github.com/gopcua/opcua/ua"
 )
@@ -223,12 +225,14 @@ type parser[T any] interface {
 
 func parseOne[T any, P parser[T]](r *Reader) T {
 	var x T
-	P(&x).Parse(r)
+	if r.charge(1, unsafe.Sizeof(x)) {
+		P(&x).Parse(r)
+	}
 	return x
 }
 
 func parseStructs[T any, P parser[T]](r *Reader, minSize int) []T {
-	s := resize[T](nil, r.arrayLength(minSize))
+	s := resize[T](r, nil, r.arrayLength(minSize))
 	for i := range s {
 		P(&s[i]).Parse(r)
 	}
@@ -341,7 +345,7 @@ func (v Variant) Clone() Variant {
 		return v
 	}
 	encoded := v.Append(nil)
-	whole := Limits{MaxStringLength: len(encoded), MaxByteStringLength: len(encoded), MaxArrayLength: len(encoded)}
+	whole := Limits{MaxStringLength: len(encoded), MaxByteStringLength: len(encoded), MaxArrayLength: len(encoded), MaxAlloc: math.MaxInt}
 	r := NewReader(encoded, &whole)
 	r.Borrow = true // from encoded, which nobody else has
 	var w Variant

@@ -90,11 +90,11 @@ func (x *BrowseNextResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *BrowseNextResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(12))
+	x.Results = resize(r, x.Results, r.arrayLength(12))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -144,7 +144,7 @@ func (x *BrowsePathResult) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *BrowsePathResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
-	x.Targets = resize(x.Targets, r.arrayLength(6))
+	x.Targets = resize(r, x.Targets, r.arrayLength(6))
 	for i := range x.Targets {
 		x.Targets[i].Parse(r)
 	}
@@ -200,7 +200,7 @@ func (x *BrowseRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
 	x.View.Parse(r)
 	x.RequestedMaxReferencesPerNode = r.Uint32()
-	x.NodesToBrowse = resize(x.NodesToBrowse, r.arrayLength(17))
+	x.NodesToBrowse = resize(r, x.NodesToBrowse, r.arrayLength(17))
 	for i := range x.NodesToBrowse {
 		x.NodesToBrowse[i].Parse(r)
 	}
@@ -233,11 +233,11 @@ func (x *BrowseResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *BrowseResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(12))
+	x.Results = resize(r, x.Results, r.arrayLength(12))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -268,7 +268,7 @@ func (x *BrowseResult) Append(dst []byte) []byte {
 func (x *BrowseResult) Parse(r *Reader) {
 	x.StatusCode = r.StatusCode()
 	x.ContinuationPoint = r.ByteString()
-	x.References = resize(x.References, r.arrayLength(18))
+	x.References = resize(r, x.References, r.arrayLength(18))
 	for i := range x.References {
 		x.References[i].Parse(r)
 	}
@@ -335,7 +335,7 @@ func (x *RegisterNodesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *RegisterNodesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.NodesToRegister = resize(x.NodesToRegister, r.arrayLength(2))
+	x.NodesToRegister = resize(r, x.NodesToRegister, r.arrayLength(2))
 	for i := range x.NodesToRegister {
 		x.NodesToRegister[i].Parse(r)
 	}
@@ -365,7 +365,7 @@ func (x *RegisterNodesResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *RegisterNodesResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.RegisteredNodeIDs = resize(x.RegisteredNodeIDs, r.arrayLength(2))
+	x.RegisteredNodeIDs = resize(r, x.RegisteredNodeIDs, r.arrayLength(2))
 	for i := range x.RegisteredNodeIDs {
 		x.RegisteredNodeIDs[i].Parse(r)
 	}
@@ -395,7 +395,7 @@ func (x *TranslateBrowsePathsToNodeIDsRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *TranslateBrowsePathsToNodeIDsRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.BrowsePaths = resize(x.BrowsePaths, r.arrayLength(6))
+	x.BrowsePaths = resize(r, x.BrowsePaths, r.arrayLength(6))
 	for i := range x.BrowsePaths {
 		x.BrowsePaths[i].Parse(r)
 	}
@@ -430,11 +430,11 @@ func (x *TranslateBrowsePathsToNodeIDsResponse) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *TranslateBrowsePathsToNodeIDsResponse) Parse(r *Reader) {
 	x.ResponseHeader.Parse(r)
-	x.Results = resize(x.Results, r.arrayLength(8))
+	x.Results = resize(r, x.Results, r.arrayLength(8))
 	for i := range x.Results {
 		x.Results[i].Parse(r)
 	}
-	x.DiagnosticInfos = resize(x.DiagnosticInfos, r.arrayLength(1))
+	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
 	for i := range x.DiagnosticInfos {
 		x.DiagnosticInfos[i].Parse(r)
 	}
@@ -464,7 +464,7 @@ func (x *UnregisterNodesRequest) Append(dst []byte) []byte {
 // Parse implements [Structure].
 func (x *UnregisterNodesRequest) Parse(r *Reader) {
 	x.RequestHeader.Parse(r)
-	x.NodesToUnregister = resize(x.NodesToUnregister, r.arrayLength(2))
+	x.NodesToUnregister = resize(r, x.NodesToUnregister, r.arrayLength(2))
 	for i := range x.NodesToUnregister {
 		x.NodesToUnregister[i].Parse(r)
 	}

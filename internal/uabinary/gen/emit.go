@@ -182,7 +182,7 @@ func (f field) emitParse(t wireType) string {
 	case t.one != "":
 		return fmt.Sprintf("%s = parseArray(r, %s, %d, (*Reader).%s)\n", x, x, t.minSize, t.one)
 	}
-	return fmt.Sprintf("%s = resize(%s, r.arrayLength(%d))\nfor i := range %s {\n"+t.parse+"\n}\n", x, x, t.minSize, x, x+"[i]")
+	return fmt.Sprintf("%s = resize(r, %s, r.arrayLength(%d))\nfor i := range %s {\n"+t.parse+"\n}\n", x, x, t.minSize, x, x+"[i]")
 }
 
 // emitTable returns the table of all structures beside gopcua's for the tests.
