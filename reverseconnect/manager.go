@@ -1,0 +1,121 @@
+package reverseconnect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// First dials and retries of all targets together keep this pace, so that many dead clients cost neither bursts nor
+// descriptors. Up to dialBurst targets are all dialled at once; calling a client again whose channel just
+// closed does not wait in this line.
+const (
+	dialInterval = 50 * time.Millisecond
+	dialBurst    = 10
+)
+
+// ManagerConfig is what a Manager needs.
+type ManagerConfig struct {
+	Targets []Target
+	// MaxSockets caps the sockets to all targets together, whatever their state; 0 is no cap. With fewer than
+	// targets they are called in turn.
+	MaxSockets int
+	// Dial replaces the system's dialler; nil is a net.Dialer that tries all addresses of a name (RFC 8305) and sets
+	// keepalive as the Target says.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Rand returns a number in [0, 1) to spread delays with; nil is math/rand/v2.
+	Rand func() float64
+	// Log gets a line for each change of state; nil discards.
+	Log *slog.Logger
+}
+
+// Manager calls the clients of a server, one goroutine per Target.
+type Manager struct {
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	rand     func() float64
+	log      *slog.Logger
+	slots    *slots
+	pace     sharedPacer
+	diallers []*dialler
+	running  atomic.Bool
+}
+
+// NewManager checks cfg and makes a Manager that does nothing before Run.
+func NewManager(cfg ManagerConfig) (*Manager, error) {
+	if cfg.MaxSockets < 0 {
+		return nil, fmt.Errorf("reverseconnect: MaxSockets is %d, must be zero (no cap) or more", cfg.MaxSockets)
+	}
+	m := &Manager{
+		dial:  cfg.Dial,
+		rand:  cfg.Rand,
+		log:   cfg.Log,
+		slots: newSlots(cfg.MaxSockets),
+		pace:  sharedPacer{pacer: pacer{interval: dialInterval, burst: dialBurst}},
+	}
+	if m.rand == nil {
+		m.rand = rand.Float64
+	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
+	type key struct{ address, endpointURL string }
+	seen := make(map[key]bool, len(cfg.Targets))
+	for i := range cfg.Targets {
+		t := &cfg.Targets[i]
+		address, err := t.check()
+		if err != nil {
+			return nil, fmt.Errorf("reverseconnect: client %q: %w", t.URL, err)
+		}
+		if seen[key{address, t.EndpointURL}] {
+			return nil, fmt.Errorf("reverseconnect: client %q is there twice", t.URL)
+		}
+		seen[key{address, t.EndpointURL}] = true
+		m.diallers = append(m.diallers, newDialler(m, t, address))
+	}
+	return m, nil
+}
+
+// Run calls the clients until ctx is done, then closes all sockets and returns nil when every goroutine has ended. Call
+// it once, when the server is running: a client that is answered earlier would be told BadServerHalted.
+func (m *Manager) Run(ctx context.Context) error {
+	if !m.running.CompareAndSwap(false, true) {
+		return errors.New("reverseconnect: Manager runs already")
+	}
+	var owners sync.WaitGroup
+	for _, d := range m.diallers {
+		owners.Go(func() { d.run(ctx) })
+	}
+	<-ctx.Done()
+	owners.Wait()
+	return nil
+}
+
+// TargetStatus is what is known about a Target at one moment. Times are zero for what has not happened.
+type TargetStatus struct {
+	URL           string
+	EndpointURL   string
+	State         State // Active as long as any SecureChannel is open
+	StateSince    time.Time
+	Attempts      uint64    // dials since Run
+	LastError     string    // why the last failed attempt failed, in words
+	LastErrorTime time.Time // when
+	LastSuccess   time.Time // when a SecureChannel last opened
+	NextAttempt   time.Time // when the next dial is due at the earliest; zero unless a delay runs
+	RemoteAddress string    // of the newest socket, empty without one
+	Sockets       int       // open now
+}
+
+// Snapshot returns the status of every target in the order of ManagerConfig.Targets.
+func (m *Manager) Snapshot() []TargetStatus {
+	all := make([]TargetStatus, len(m.diallers))
+	for i, d := range m.diallers {
+		all[i] = d.snapshot()
+	}
+	return all
+}

@@ -1,0 +1,56 @@
+package reverseconnect
+
+import "time"
+
+// jitter is the part of a delay by which it is spread either way, so that the servers
+// behind one recovered client do not call in step.
+const jitter = 0.2
+
+// retry decides when a target is dialled next.
+type retry struct {
+	min, max, reject time.Duration
+	rand             func() float64
+
+	backoff time.Duration // before jitter: what the next failure waits
+	pace    pacer         // of the calls that do not wait otherwise
+	due     time.Time     // no dial before
+	urgent  bool          // a client that was there a moment ago: no waiting in line with the dead
+}
+
+// A client may close a channel and be called again at once this often in a row; one that does nothing else is
+// called at this interval.
+const (
+	recallInterval = 100 * time.Millisecond
+	recallBurst    = 20
+)
+
+func newRetry(t *Target, rand func() float64) retry {
+	return retry{
+		min: t.BackoffMin, max: t.BackoffMax, reject: t.RejectDelay, rand: rand,
+		backoff: t.BackoffMin,
+		pace:    pacer{interval: recallInterval, burst: recallBurst},
+	}
+}
+
+// succeeded forgets earlier failures: a SecureChannel is open.
+func (r *retry) succeeded() { r.backoff = r.min }
+
+// atOnce makes the next dial due now, or soon for a client that keeps us busy.
+func (r *retry) atOnce(now time.Time) {
+	r.due, r.urgent = now.Add(r.pace.reserve(now)), true
+}
+
+// failed makes the next dial due after the back-off, and the back-off longer.
+func (r *retry) failed(now time.Time) {
+	r.due, r.urgent = now.Add(r.spread(r.backoff)), false
+	r.backoff = min(2*r.backoff, r.max)
+}
+
+// rejected makes the next dial due after the reject delay. Part 6 (1.05), 7.1.3
+func (r *retry) rejected(now time.Time) {
+	r.due, r.urgent = now.Add(r.spread(r.reject)), false
+}
+
+func (r *retry) spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*r.rand()))
+}
