@@ -56,8 +56,9 @@ func (c *Conn) LimitFrames(size uint32, timeout time.Duration, authenticated boo
 // ReadChunk until it fails, because that gives the buffers back.
 func (c *Conn) ReadChunk() (Chunk, error) {
 	chunk, err := c.readChunk()
-	if err != nil && c.frames.large != nil {
+	if err != nil && err != ErrIdle {
 		c.frames.drop()
+		c.frames.start, c.frames.end = 0, 0
 	}
 	return chunk, err
 }
@@ -138,7 +139,7 @@ func (f *frameReader) bytes() []byte {
 func (f *frameReader) release() {
 	rest := f.bytes()[f.start:f.end]
 	f.start, f.end = 0, len(rest)
-	if f.large != nil && len(rest) <= firstBuffer {
+	if len(rest) <= firstBuffer {
 		copy(f.first[:], rest)
 		f.drop()
 		return
@@ -146,8 +147,11 @@ func (f *frameReader) release() {
 	copy(f.bytes(), rest)
 }
 
-// drop gives the large buffer back.
+// drop gives the large buffer back, if there is one.
 func (f *frameReader) drop() {
+	if f.large == nil {
+		return
+	}
 	f.charged.Give(cap(f.large.B))
 	f.large.Free()
 	f.large, f.charged = nil, nil
@@ -164,9 +168,7 @@ func (f *frameReader) grow(size int) error {
 		return &StatusError{Code: ua.StatusBadTCPNotEnoughResources, Op: "too many bytes from unauthenticated peers"}
 	}
 	copy(b.B[:cap(b.B)], f.bytes()[:f.end])
-	if f.large != nil {
-		f.drop()
-	}
+	f.drop()
 	f.large, f.charged = b, f.budget
 	return nil
 }

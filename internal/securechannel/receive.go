@@ -1,0 +1,121 @@
+package securechannel
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/edgeua/edgeua/internal/uatcp"
+	"github.com/gopcua/opcua/ua"
+)
+
+// Next returns the next complete request of the client; renewals are handled inside. It returns io.EOF after
+// CloseSecureChannel. On any other failure an Error message has been sent where one is due; an Error message from the
+// peer comes back as *uatcp.Error. After a failure the connection is closed.
+func (c *Channel) Next() (*Request, error) {
+	if c.partial.complete {
+		c.partial.discard()
+	}
+	for {
+		chunk, err := c.readChunk()
+		if err != nil {
+			return nil, c.end(err)
+		}
+		complete, err := c.handle(chunk)
+		if err != nil {
+			return nil, c.end(err)
+		}
+		if complete {
+			return &c.request, nil
+		}
+	}
+}
+
+// readChunk waits for a chunk for as long as the channel may live.
+func (c *Channel) readChunk() (uatcp.Chunk, error) {
+	limits := c.limits()
+	authenticated := !c.policy.IsNone() || c.session.Load()
+	c.conn.LimitFrames(c.conn.ReceiveSize(), limits.FrameTimeout, authenticated)
+	for {
+		deadline, reason := c.deadline()
+		c.conn.SetIdleDeadline(deadline)
+		chunk, err := c.conn.ReadChunk()
+		switch {
+		case err == io.EOF:
+			return chunk, errNoClose
+		case err != uatcp.ErrIdle:
+			return chunk, err
+		}
+		// A Session may have become active while we waited.
+		if deadline, reason = c.deadline(); !time.Now().Before(deadline) {
+			return chunk, reason
+		}
+	}
+}
+
+var (
+	errTokenExpired   = errors.New("opcua: SecurityToken expired without renewal")
+	errNoSession      = errors.New("opcua: SecureChannel without an active Session for too long")
+	errMessageTimeout = errors.New("opcua: request not completed in time")
+)
+
+// deadline returns until when the next chunk must begin, and what it means if it does not.
+func (c *Channel) deadline() (time.Time, error) {
+	deadline, reason := c.tokens.newest().end(), errTokenExpired
+	if !c.session.Load() {
+		end := c.opened.Add(time.Duration(c.sessionless.Load()) + c.cfg.SessionlessTimeout)
+		if end.Before(deadline) {
+			deadline, reason = end, errNoSession
+		}
+	}
+	if c.partial.active() && c.partial.deadline.Before(deadline) {
+		deadline, reason = c.partial.deadline, errMessageTimeout
+	}
+	return deadline, reason
+}
+
+// handle processes one chunk and reports whether it completed a request.
+func (c *Channel) handle(chunk uatcp.Chunk) (bool, error) {
+	if chunk.Type == uatcp.TypeOpenSecureChannel {
+		return false, c.handleOpen(chunk)
+	}
+	content, err := c.unlockChunk(chunk.Bytes)
+	if err != nil {
+		return false, err
+	}
+	if chunk.Type == uatcp.TypeCloseSecureChannel {
+		return false, io.EOF // Part 4 (1.05), 5.6.3: there is no response
+	}
+	return c.assemble(chunk.IsFinal, parseSequenceHeader(content).requestID, content[sequenceHeaderSize:])
+}
+
+// unlockChunk decrypts and verifies a chunk under its token and returns sequence header and body.
+// Part 6 (1.05), 6.7.7
+func (c *Channel) unlockChunk(b []byte) ([]byte, error) {
+	if len(b) < symmetricContent {
+		return nil, errShortChunk
+	}
+	if binary.LittleEndian.Uint32(b[channelIDOffset:]) != c.id {
+		return nil, errUnknownChannel
+	}
+	token := c.tokens.find(binary.LittleEndian.Uint32(b[securityHeader:]), time.Now())
+	if token == nil {
+		return nil, errUnknownToken
+	}
+	content, err := token.in.open(b)
+	if err != nil {
+		return nil, err
+	}
+	if !c.received.accept(parseSequenceHeader(content).number) {
+		return nil, errSequence
+	}
+	if token == c.tokens.next {
+		c.mu.Lock()
+		c.tokens = tokens{current: token}
+		c.mu.Unlock()
+	}
+	return content, nil
+}
+
+var errUnknownToken = &Error{Code: ua.StatusBadSecureChannelTokenUnknown, Op: "TokenId unknown or expired"}
