@@ -211,6 +211,7 @@ func (v *Variant) parseScalar(r *Reader, t TypeID) {
 	case TypeDiagnosticInfo:
 		v.ref = parseOne[DiagnosticInfo](r)
 	case TypeVariant:
+		*v = Variant{}
 		r.failValue("Variant directly inside a Variant")
 	default: // TypeByteString and the reserved types
 		*v = bytesVariant(t, r.ByteString())
