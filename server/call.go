@@ -1,12 +1,16 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
+
+// statusBadServerTooBusy is missing among gopcua's constants.
+const statusBadServerTooBusy ua.StatusCode = 0x80EE0000
 
 // call is one request being answered. The connection's own call is reused for
 // the next request; who answers later keeps a detached copy.
@@ -17,6 +21,10 @@ type call struct {
 	requestID uint32
 	header    uabinary.RequestHeader // borrows the request buffer until detached
 	arrived   time.Time              // monotonic
+
+	// aside, when the handler sets it, runs after it on a goroutine of its
+	// own. It answers a detached copy; ctx ends with the connection.
+	aside func(ctx context.Context)
 }
 
 // detach copies the call for answering after the handler has returned, from
@@ -24,6 +32,7 @@ type call struct {
 // hint remain; what borrowed the request buffer does not.
 func (c *call) detach() call {
 	d := *c
+	d.aside = nil
 	d.header = uabinary.RequestHeader{
 		Timestamp:         c.header.Timestamp,
 		RequestHandle:     c.header.RequestHandle,
@@ -33,8 +42,42 @@ func (c *call) detach() call {
 	return d
 }
 
+// parse reads a whole request, r standing at its RequestHeader; a repeated look
+// at those few bytes spares every request type a second parser. What cannot be
+// decoded is answered (R3) and false returned. Strings and ByteStrings of req
+// borrow the request buffer.
+func (c *call) parse(r *uabinary.Reader, req uabinary.Structure) bool {
+	req.Parse(r)
+	if err := r.Err(); err != nil {
+		c.conn.log.Debug("request not decoded", "request_id", c.requestID, "err", err)
+		c.fault(statusOf(err))
+		return false
+	}
+	return true
+}
+
+// parseOwned is parse for requests whose content outlives the call.
+func (c *call) parseOwned(r *uabinary.Reader, req uabinary.Structure) bool {
+	r.Borrow = false
+	defer func() { r.Borrow = true }()
+	return c.parse(r, req)
+}
+
+// checkCount answers a call of no operation or of too many and returns false.
+func (c *call) checkCount(n, limit int) bool {
+	switch {
+	case n == 0:
+		c.fault(ua.StatusBadNothingToDo)
+	case n > limit:
+		c.fault(ua.StatusBadTooManyOperations)
+	default:
+		return true
+	}
+	return false
+}
+
 // responseHeader is the header of the answer to c, result Good
-// (Part 4 1.05, 7.33). No diagnostics are ever returned.
+// (Part 4 1.05, 7.34). No diagnostics are ever returned.
 func (c *call) responseHeader() uabinary.ResponseHeader {
 	return uabinary.ResponseHeader{
 		Timestamp:     uabinary.DateTimeOf(time.Now()),
@@ -48,18 +91,49 @@ func (c *call) respond(resp uabinary.Structure) {
 	c.send(func(dst []byte) []byte { return uabinary.AppendMessage(dst, resp) })
 }
 
-// send sends the response that appendTo appends: encoding NodeID and body.
+// send sends the response that appendTo appends: encoding NodeID and body. One
+// that is larger than the client takes becomes a fault.
 func (c *call) send(appendTo func(dst []byte) []byte) {
-	if err := c.conn.channel.Send(c.requestID, appendTo); err != nil {
-		c.conn.sendFailed(c, err)
+	limit := c.responseLimit()
+	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte {
+		start := len(dst)
+		dst = appendTo(dst)
+		if uint64(len(dst)-start) <= limit {
+			return dst
+		}
+		return c.appendFault(dst[:start], ua.StatusBadResponseTooLarge)
+	})
+	if statusOf(err) == ua.StatusBadResponseTooLarge {
+		c.fault(ua.StatusBadResponseTooLarge)
+		return
+	}
+	if err != nil {
+		c.conn.drop(err)
 	}
 }
 
-// fault answers with a ServiceFault (Part 4 1.05, 7.35).
+// responseLimit is the largest body, in bytes, that may answer c, beside what
+// the client said in its Hello, which the channel knows.
+func (c *call) responseLimit() uint64 {
+	limit := c.server.limits.MaxResponseSize
+	if c.session != nil && c.session.maxResponse > 0 {
+		limit = min(limit, c.session.maxResponse)
+	}
+	return uint64(limit)
+}
+
+// fault answers with a ServiceFault (Part 4 1.05, 7.35). A client that does not
+// even take that loses its connection.
 func (c *call) fault(code ua.StatusCode) {
 	c.server.counters.rejected(code)
-	var f uabinary.ServiceFault
-	f.ResponseHeader = c.responseHeader()
+	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte { return c.appendFault(dst, code) })
+	if err != nil {
+		c.conn.drop(err)
+	}
+}
+
+func (c *call) appendFault(dst []byte, code ua.StatusCode) []byte {
+	f := uabinary.ServiceFault{ResponseHeader: c.responseHeader()}
 	f.ResponseHeader.ServiceResult = code
-	c.respond(&f)
+	return uabinary.AppendMessage(dst, &f)
 }

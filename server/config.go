@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/gopcua/opcua/ua"
 
@@ -33,7 +34,7 @@ type Config struct {
 // BuildInfo is what Server_ServerStatus_BuildInfo shows (Part 5, 12.4).
 type BuildInfo struct {
 	ManufacturerName, ProductName, SoftwareVersion, BuildNumber string
-	BuildDate                                                   int64 // seconds since 1970, 0 if unknown
+	BuildDate                                                   time.Time // zero if unknown
 }
 
 // EndpointConfig is one address with its certificate and what it accepts.
@@ -110,7 +111,7 @@ func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
 	if !ok {
 		return fmt.Errorf("unknown SecurityPolicy %q", s.PolicyURI)
 	}
-	none := policy.URI() == ua.SecurityPolicyURINone
+	none := policy.IsNone()
 	for _, m := range s.Modes {
 		if none != (m == ua.MessageSecurityModeNone) || m > ua.MessageSecurityModeSignAndEncrypt || m == 0 {
 			return fmt.Errorf("SecurityPolicy %q does not go with mode %v", s.PolicyURI, m)
@@ -120,4 +121,17 @@ func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
 		return fmt.Errorf("SecurityPolicy %q needs a certificate and a trust check", s.PolicyURI)
 	}
 	return nil
+}
+
+// tokenPolicy is the policy behind TokenPolicyURI.
+func (c *Config) tokenPolicy() (*securechannel.Policy, error) {
+	uri := c.TokenPolicyURI
+	if uri == "" {
+		uri = ua.SecurityPolicyURIBasic256Sha256
+	}
+	policy, ok := securechannel.PolicyByURI(uri)
+	if !ok || policy.IsNone() {
+		return nil, fmt.Errorf("server: passwords cannot be encrypted with SecurityPolicy %q", uri)
+	}
+	return policy, nil
 }

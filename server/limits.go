@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/edgeua/edgeua/internal/securechannel"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
@@ -19,7 +20,8 @@ type Limits struct {
 	MaxSecureChannels        int           // all channels, reverse ones too: MaxSessions + 1
 	ChannelIdleTime          time.Duration // life of a channel without a Session: 60 s
 	HelloTimeout             time.Duration // inbound: silence until HEL: 10 s
-	FrameTimeout             time.Duration // one frame, first byte to last: 10 s
+	OpenTimeout              time.Duration // Acknowledge to OpenSecureChannel: 10 s
+	FrameTimeout             time.Duration // one frame, first byte to last, until a Session is active: 10 s
 	WriteTimeout             time.Duration // one response: 30 s
 	MinTokenLifetime         time.Duration // 60 s
 	MaxTokenLifetime         time.Duration // 1 h
@@ -30,8 +32,8 @@ type Limits struct {
 	MaxHandshakeChunkCount   uint32        // before that: 4
 	MaxResponseSize          uint32        // bytes of one response before encryption: 4 MiB
 	ReassemblyBytesTotal     int64         // incomplete messages of all channels: 8 MiB
-	HandshakeWorkers         int           // RSA handshakes at a time: 1
-	HandshakeQueue           int           // waiting for that: 8
+	UnauthenticatedBytes     int64         // frames of strangers, all channels: 256 KiB
+	Handshakes               securechannel.HandshakeConfig
 	Encoding                 uabinary.Limits
 
 	// Sessions.
@@ -46,22 +48,21 @@ type Limits struct {
 	MaxWritesAside        int           // device writes under way per Session: 4
 
 	// Operations of one call (Part 5, 6.3.11).
-	MaxNodesPerRead           int // 1000
-	MaxNodesPerWrite          int // 500
-	MaxNodesPerBrowse         int // 500
-	MaxNodesPerTranslate      int // 500
-	MaxNodesPerRegister       int // 500
-	MaxItemsPerCall           int // monitored items per call: 1000
-	MaxPublishAcks            int // acknowledgements per Publish: 1000
-	MaxSubscriptionsPerCall   int // ids per SetPublishingMode and DeleteSubscriptions: 100
-	MaxLocales                int // locale ids per call: 16
-	MaxPathElements           int // elements of one RelativePath: 32
-	MaxTranslateVisits        int // nodes visited by one Translate call: 10000
-	MaxBrowseResults          int // references per Browse operation: 1000
-	MaxBrowseBytes            int // results of one Browse call, bytes: 1 MiB
-	MaxContinuationPoints     int // per Session: 10
-	MaxContinuationPointsAll  int // all Sessions: 100
-	MaxContinuationPointBytes int // one continuation point: 64 KiB
+	MaxNodesPerRead          int // 1000
+	MaxNodesPerWrite         int // 500
+	MaxNodesPerBrowse        int // 500
+	MaxNodesPerTranslate     int // 500
+	MaxNodesPerRegister      int // 500
+	MaxItemsPerCall          int // monitored items per call: 1000
+	MaxPublishAcks           int // acknowledgements per Publish: 1000
+	MaxSubscriptionsPerCall  int // ids per SetPublishingMode and DeleteSubscriptions: 100
+	MaxLocales               int // locale ids per call: 16
+	MaxPathElements          int // elements of one RelativePath: 32
+	MaxTranslateVisits       int // nodes visited by one Translate call: 10000
+	MaxBrowseResults         int // references per Browse operation: 1000
+	MaxBrowseBytes           int // results of one Browse call, bytes: 1 MiB
+	MaxContinuationPoints    int // per Session: 10
+	MaxContinuationPointsAll int // all Sessions: 100
 
 	// Subscriptions and MonitoredItems.
 	MaxSubscriptions                 int           // all Sessions: 40
@@ -108,6 +109,7 @@ func (l *Limits) transportDefaults() {
 	or(&l.MaxSecureChannels, l.MaxSessions+1)
 	or(&l.ChannelIdleTime, time.Minute)
 	or(&l.HelloTimeout, 10*time.Second)
+	or(&l.OpenTimeout, 10*time.Second)
 	or(&l.FrameTimeout, 10*time.Second)
 	or(&l.WriteTimeout, 30*time.Second)
 	or(&l.MinTokenLifetime, time.Minute)
@@ -119,8 +121,7 @@ func (l *Limits) transportDefaults() {
 	or(&l.MaxHandshakeChunkCount, 4)
 	or(&l.MaxResponseSize, 4<<20)
 	or(&l.ReassemblyBytesTotal, 8<<20)
-	or(&l.HandshakeWorkers, 1)
-	or(&l.HandshakeQueue, 8)
+	or(&l.UnauthenticatedBytes, 256<<10)
 	or(&l.Encoding.MaxStringLength, 64<<10)
 	or(&l.Encoding.MaxByteStringLength, 512<<10)
 	or(&l.Encoding.MaxArrayLength, 65535)
@@ -154,7 +155,6 @@ func (l *Limits) operationDefaults() {
 	or(&l.MaxBrowseBytes, 1<<20)
 	or(&l.MaxContinuationPoints, 10)
 	or(&l.MaxContinuationPointsAll, 100)
-	or(&l.MaxContinuationPointBytes, 64<<10)
 }
 
 func (l *Limits) subscriptionDefaults() {

@@ -3,14 +3,22 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/gopcua/opcua/ua"
+
 	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/internal/securechannel"
 	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uatcp"
 )
 
 // Server answers OPC UA clients on any number of connections.
+//
+// Locks nest in this order: Server.mu, session.mu.
 type Server struct {
 	cfg       Config
 	limits    Limits
@@ -20,19 +28,26 @@ type Server struct {
 	services  map[uint32]service
 	started   time.Time
 	counters  counters
+	totals    subscriptionTotals
+	points    atomic.Int64 // continuation points of all Sessions
+	logins    *loginGuard
+	// tokenPolicy encrypts passwords on channels that do not.
+	tokenPolicy *securechannel.Policy
+	handshakes  *securechannel.Handshakes
+	reassembly  *uatcp.Budget
+	transport   uatcp.Config
+	serving     sync.WaitGroup // Serve calls
+	ending      sync.WaitGroup // connections being told that the server stops
 
-	mu       sync.RWMutex
-	sessions map[uabinary.NodeID]*session // by authentication token
+	mu          sync.RWMutex
+	sessions    map[uabinary.NodeID]*session // guarded by mu; by authentication token
+	connections map[*connection]struct{}     // guarded by mu
+	admissions  admissions                   // guarded by mu
+	stopping    bool                         // guarded by mu
 }
 
-// Endpoint is one configured endpoint of a Server.
-type Endpoint struct {
-	server *Server
-	cfg    EndpointConfig
-	index  int
-}
-
-// New checks cfg and makes a Server on space. A nil log discards.
+// New checks cfg and makes a Server on space, where it publishes its status,
+// limits and counters. A nil log discards.
 func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -41,22 +56,127 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 		log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		cfg:      cfg,
-		limits:   cfg.Limits.withDefaults(),
-		space:    space,
-		log:      log,
-		services: services(),
-		started:  time.Now(),
-		sessions: make(map[uabinary.NodeID]*session),
+		cfg:         cfg,
+		limits:      cfg.Limits.withDefaults(),
+		space:       space,
+		log:         log,
+		services:    services(),
+		started:     time.Now(),
+		sessions:    make(map[uabinary.NodeID]*session),
+		connections: make(map[*connection]struct{}),
 	}
-	for i, e := range cfg.Endpoints {
-		s.endpoints = append(s.endpoints, &Endpoint{server: s, cfg: e, index: i})
+	s.admissions.init(&s.limits)
+	s.transport = transportConfig(&s.limits)
+	s.reassembly = uatcp.NewBudget(s.limits.ReassemblyBytesTotal)
+	s.handshakes = securechannel.NewHandshakes(s.limits.Handshakes)
+	var err error
+	if s.logins, err = newLoginGuard(&s.limits, cfg.Users); err != nil {
+		return nil, err
 	}
+	if s.tokenPolicy, err = cfg.tokenPolicy(); err != nil {
+		return nil, err
+	}
+	for _, e := range cfg.Endpoints {
+		ep, err := s.newEndpoint(e)
+		if err != nil {
+			return nil, err
+		}
+		s.endpoints = append(s.endpoints, ep)
+	}
+	s.setState(ua.ServerStateRunning, 0)
+	s.publishCapabilities()
+	s.publishDiagnostics()
 	return s, nil
 }
 
 // Endpoint returns the endpoint at position i of Config.Endpoints.
 func (s *Server) Endpoint(i int) *Endpoint { return s.endpoints[i] }
 
-// Shutdown tells clients and closes every connection.
-func (s *Server) Shutdown(ctx context.Context) error { return ctx.Err() }
+// Serve answers one TransportConnection until it ends, whoever dialled it, and
+// closes it. progress, which may be nil, is called as the connection advances.
+// Serve waits for Hello as long as nc and ctx let it: who owns the socket
+// bounds that silence.
+func (s *Server) Serve(ctx context.Context, nc net.Conn, ep *Endpoint, progress func(uatcp.Stage)) uatcp.Report {
+	return s.serve(ctx, newConnection(s, nc, ep, progress))
+}
+
+func (s *Server) serve(ctx context.Context, c *connection) uatcp.Report {
+	if !s.register(c) {
+		c.nc.Close()
+		return uatcp.Report{Err: errStopping}
+	}
+	defer s.serving.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { c.end(errStopping); close(told) })
+	err := c.runSafely(ctx)
+	if !stop() {
+		<-told
+	}
+	cancel()
+	c.nc.Close()
+	c.aside.Wait()
+	s.deregister(c)
+	return c.report(err)
+}
+
+func (s *Server) register(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.serving.Add(1)
+	s.connections[c] = struct{}{}
+	return true
+}
+
+// deregister forgets c. Its activated Sessions stay, to be activated on
+// another channel within their timeout.
+func (s *Server) deregister(c *connection) {
+	s.mu.Lock()
+	delete(s.connections, c)
+	s.admissions.leave(c)
+	left := make([]*session, 0, len(c.sessions))
+	for sess := range c.sessions {
+		left = append(left, sess)
+	}
+	clear(c.sessions)
+	s.mu.Unlock()
+	for _, sess := range left {
+		s.channelLost(sess, c)
+	}
+}
+
+// Shutdown publishes the state Shutdown, closes all Sessions and then all
+// connections, and waits for them until ctx is done.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	sessions := make([]*session, 0, len(s.sessions))
+	for _, sess := range s.sessions {
+		sessions = append(sessions, sess)
+	}
+	s.mu.Unlock()
+	left := time.Duration(0)
+	if deadline, ok := ctx.Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	s.setState(ua.ServerStateShutdown, left)
+	for _, sess := range sessions {
+		s.closeSession(sess, true)
+	}
+	s.mu.RLock()
+	for c := range s.connections {
+		s.ending.Go(func() { c.end(errStopping) })
+	}
+	s.mu.RUnlock()
+	done := make(chan struct{})
+	go func() { s.serving.Wait(); s.ending.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,357 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/gopcua/opcua/id"
+	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/internal/uabinary"
+)
+
+// Attribute Service Set: Part 4 (1.05), 5.11.
+
+// Bits of AccessLevel (Part 3 1.05, 8.57).
+const (
+	accessRead  = 1 << 0
+	accessWrite = 1 << 1
+)
+
+// maxScratch is how many results a connection keeps memory for between calls.
+const maxScratch = 256
+
+// numberDataType is the supertype of all numeric DataTypes.
+var numberDataType = uabinary.NumericID(0, id.Number)
+
+// readScratch is reused by all Read calls of a connection.
+type readScratch struct {
+	request  uabinary.ReadRequest
+	response uabinary.ReadResponse
+}
+
+// handleRead: 5.11.2.
+func (s *Server) handleRead(c *call, r *uabinary.Reader) {
+	scratch := &c.conn.read
+	req, resp := &scratch.request, &scratch.response
+	if !c.parse(r, req) {
+		return
+	}
+	switch {
+	case !(req.MaxAge >= 0):
+		c.fault(ua.StatusBadMaxAgeInvalid)
+		return
+	case req.TimestampsToReturn > ua.TimestampsToReturnNeither:
+		c.fault(ua.StatusBadTimestampsToReturnInvalid)
+		return
+	}
+	if !c.checkCount(len(req.NodesToRead), s.limits.MaxNodesPerRead) {
+		return
+	}
+	now := uabinary.DateTimeOf(time.Now())
+	resp.ResponseHeader = c.responseHeader()
+	resp.Results = resp.Results[:0]
+	for i := range req.NodesToRead {
+		dv := s.read(c, &req.NodesToRead[i], now)
+		stamp(&dv, req.TimestampsToReturn)
+		resp.Results = append(resp.Results, dv)
+	}
+	c.respond(resp)
+	if cap(resp.Results) > maxScratch {
+		*scratch = readScratch{}
+	}
+}
+
+// stamp leaves the timestamps asked for (7.39).
+func stamp(dv *uabinary.DataValue, want ua.TimestampsToReturn) {
+	if want == ua.TimestampsToReturnServer || want == ua.TimestampsToReturnNeither {
+		dv.SourceTimestamp, dv.SourcePicoseconds = 0, 0
+	}
+	if want == ua.TimestampsToReturnSource || want == ua.TimestampsToReturnNeither {
+		dv.ServerTimestamp, dv.ServerPicoseconds = 0, 0
+	}
+}
+
+// read reads one attribute. The value in memory is as new as the device's poll
+// makes it, so MaxAge changes nothing.
+func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTime) (dv uabinary.DataValue) {
+	node, part, code := s.readable(c, target)
+	if code != ua.StatusOK {
+		return uabinary.DataValue{Status: code, ServerTimestamp: now}
+	}
+	if target.AttributeID == ua.AttributeIDValue {
+		dv = node.Variable.Value()
+	} else {
+		dv.Value, dv.Status = s.space.Attribute(node, target.AttributeID)
+	}
+	part.apply(&dv)
+	dv.ServerTimestamp = now
+	return dv
+}
+
+// readable finds what target names and checks that the user of c may read it.
+// It serves Read and CreateMonitoredItems.
+func (s *Server) readable(_ *call, target *uabinary.ReadValueID) (*addressspace.Node, numericRange, ua.StatusCode) {
+	node, code := s.node(target.NodeID)
+	if code != ua.StatusOK {
+		return nil, nil, code
+	}
+	if target.AttributeID == ua.AttributeIDValue {
+		code = valueReadable(node)
+	} else {
+		_, code = s.space.Attribute(node, target.AttributeID)
+	}
+	if code != ua.StatusOK {
+		return nil, nil, code
+	}
+	if code = s.checkEncoding(node, target); code != ua.StatusOK {
+		return nil, nil, code
+	}
+	part, ok := parseRange(target.IndexRange)
+	if !ok {
+		return nil, nil, ua.StatusBadIndexRangeInvalid
+	}
+	return node, part, ua.StatusOK
+}
+
+// node finds a node a client names.
+func (s *Server) node(id uabinary.NodeID) (*addressspace.Node, ua.StatusCode) {
+	if id.IsNull() {
+		return nil, ua.StatusBadNodeIDInvalid
+	}
+	if n := s.space.Node(id); n != nil {
+		return n, ua.StatusOK
+	}
+	return nil, ua.StatusBadNodeIDUnknown
+}
+
+func valueReadable(n *addressspace.Node) ua.StatusCode {
+	switch {
+	case n.Variable == nil:
+		return ua.StatusBadAttributeIDInvalid
+	case n.Variable.AccessLevel&accessRead == 0:
+		return ua.StatusBadNotReadable
+	}
+	return ua.StatusOK
+}
+
+// checkEncoding: a DataEncoding may only be named for the Value of a Structure,
+// and Default Binary is the only one there is (5.11.2.2).
+func (s *Server) checkEncoding(n *addressspace.Node, target *uabinary.ReadValueID) ua.StatusCode {
+	name := &target.DataEncoding
+	if name.Name == "" && name.NamespaceIndex == 0 {
+		return ua.StatusOK
+	}
+	if target.AttributeID != ua.AttributeIDValue || name.NamespaceIndex != 0 ||
+		!s.space.IsSubtype(n.Variable.DataType, uabinary.NumericID(0, id.Structure)) {
+		return ua.StatusBadDataEncodingInvalid
+	}
+	switch name.Name {
+	case "Default Binary":
+		return ua.StatusOK
+	case "Default XML", "Default JSON":
+		return ua.StatusBadDataEncodingUnsupported
+	}
+	return ua.StatusBadDataEncodingInvalid
+}
+
+// writeScratch is reused by all Write calls of a connection.
+type writeScratch struct {
+	request  uabinary.WriteRequest
+	response uabinary.WriteResponse
+}
+
+// deviceWrite is one value on its way to a device.
+type deviceWrite struct {
+	index  int // in the request
+	writer addressspace.Writer
+	value  uabinary.DataValue
+}
+
+// handleWrite: 5.11.4. Values in memory are set at once; values of a device
+// are carried there aside, and the call is answered when the device has.
+func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
+	scratch := &c.conn.write
+	req, resp := &scratch.request, &scratch.response
+	if !c.parse(r, req) || !c.checkCount(len(req.NodesToWrite), s.limits.MaxNodesPerWrite) {
+		return
+	}
+	resp.Results = resp.Results[:0]
+	var toDevice []deviceWrite
+	now := uabinary.DateTimeOf(time.Now())
+	for i := range req.NodesToWrite {
+		w := &req.NodesToWrite[i]
+		v, code := s.writable(c, w)
+		if code == ua.StatusOK {
+			toDevice = store(v, w, now, i, toDevice)
+		}
+		resp.Results = append(resp.Results, code)
+	}
+	if toDevice != nil {
+		s.writeAside(c, append([]ua.StatusCode(nil), resp.Results...), toDevice)
+		return
+	}
+	resp.ResponseHeader = c.responseHeader()
+	c.respond(resp)
+	if cap(resp.Results) > maxScratch {
+		*scratch = writeScratch{}
+	}
+}
+
+// store sets a Variable in memory, or notes what has to go to its device.
+func store(v *addressspace.Variable, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
+	dv := uabinary.DataValue{Value: storable(v, w.Value.Value), SourceTimestamp: now}
+	if writer := v.Writer(); writer != nil {
+		return append(toDevice, deviceWrite{index: index, writer: writer, value: dv})
+	}
+	v.Set(&dv)
+	return toDevice
+}
+
+// storable is the value with memory of its own. A ByteString written to an
+// array of Byte becomes one (Part 4 1.05, 5.11.4.1).
+func storable(v *addressspace.Variable, value uabinary.Variant) uabinary.Variant {
+	value = value.Clone()
+	if value.Type() == uabinary.TypeByteString && !value.IsArray() && byteArray(v) {
+		return uabinary.ArrayVariant(value.Any())
+	}
+	return value
+}
+
+func byteArray(v *addressspace.Variable) bool {
+	return v.DataType == uabinary.NumericID(0, id.Byte) && v.ValueRank == 1
+}
+
+// writeAside carries values to their devices on a goroutine of its own; a few
+// per Session at a time, so that a slow device holds up nobody else.
+func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWrite) {
+	if !c.session.beginWrite(s.limits.MaxWritesAside) {
+		for _, w := range writes {
+			results[w.index] = statusBadServerTooBusy
+		}
+		c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
+		return
+	}
+	held := c.detach()
+	c.aside = func(ctx context.Context) {
+		defer held.session.endWrite()
+		if held.header.TimeoutHint > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(held.header.TimeoutHint)*time.Millisecond)
+			defer cancel()
+		}
+		for _, w := range writes {
+			results[w.index] = w.writer.Write(ctx, w.value)
+		}
+		held.respond(&uabinary.WriteResponse{ResponseHeader: held.responseHeader(), Results: results})
+	}
+}
+
+func (sess *session) beginWrite(limit int) bool {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if sess.writes >= limit {
+		return false
+	}
+	sess.writes++
+	return true
+}
+
+func (sess *session) endWrite() {
+	sess.mu.Lock()
+	sess.writes--
+	sess.mu.Unlock()
+}
+
+// writable finds the Variable that w names and checks that w may be written to
+// it: only Values, whole, without status and timestamps.
+func (s *Server) writable(_ *call, w *uabinary.WriteValue) (*addressspace.Variable, ua.StatusCode) {
+	node, code := s.node(w.NodeID)
+	if code != ua.StatusOK {
+		return nil, code
+	}
+	v := node.Variable
+	if w.AttributeID != ua.AttributeIDValue || v == nil {
+		if _, code = s.space.Attribute(node, w.AttributeID); code == ua.StatusOK {
+			code = ua.StatusBadNotWritable
+		}
+		return nil, code
+	}
+	if v.AccessLevel&accessWrite == 0 {
+		return nil, ua.StatusBadNotWritable
+	}
+	part, ok := parseRange(w.IndexRange)
+	switch {
+	case !ok:
+		return nil, ua.StatusBadIndexRangeInvalid
+	case part != nil, w.Value.Status != ua.StatusOK, w.Value.SourceTimestamp != 0, w.Value.ServerTimestamp != 0:
+		return nil, ua.StatusBadWriteNotSupported
+	}
+	return v, s.checkType(v, w.Value.Value)
+}
+
+// checkType holds a value against DataType, ValueRank and ArrayDimensions.
+func (s *Server) checkType(v *addressspace.Variable, value uabinary.Variant) ua.StatusCode {
+	if value.Type() == uabinary.TypeByteString && !value.IsArray() && byteArray(v) {
+		return ua.StatusOK
+	}
+	if value.IsNull() || !s.hasType(value, v.DataType) || !hasRank(value, v.ValueRank) {
+		return ua.StatusBadTypeMismatch
+	}
+	if value.IsArray() && tooLong(value, v.ArrayDimensions) {
+		return ua.StatusBadOutOfRange
+	}
+	return ua.StatusOK
+}
+
+// hasType reports whether the built-in type of value carries dataType: it is
+// the same, a subtype of an abstract one, or what a derived one is encoded as
+// (Part 6 1.05, 5.1.2 to 5.1.7).
+func (s *Server) hasType(value uabinary.Variant, dataType uabinary.NodeID) bool {
+	builtIn := uabinary.NumericID(0, uint32(value.Type()))
+	switch {
+	case dataType == builtIn:
+		return true
+	case value.Type() == uabinary.TypeVariant:
+		return false
+	case s.space.IsSubtype(builtIn, dataType):
+		return true
+	case value.Type() == uabinary.TypeInt32 && s.space.IsSubtype(dataType, uabinary.NumericID(0, id.Enumeration)):
+		return true
+	}
+	return s.space.IsSubtype(dataType, builtIn)
+}
+
+// hasRank: ValueRank of Part 3 (1.05), 5.6.2.
+func hasRank(value uabinary.Variant, rank int32) bool {
+	dimensions := int32(0)
+	if value.IsArray() {
+		dimensions = max(1, int32(len(value.Dimensions())))
+	}
+	switch rank {
+	case -3: // scalar or one dimension
+		return dimensions <= 1
+	case -2: // any
+		return true
+	case -1:
+		return dimensions == 0
+	case 0: // one or more dimensions
+		return dimensions >= 1
+	}
+	return dimensions == rank
+}
+
+// tooLong compares with the greatest lengths; 0 is no limit.
+func tooLong(value uabinary.Variant, limits []uint32) bool {
+	dims := value.Dimensions()
+	if dims == nil {
+		dims = []uint32{uint32(value.Len())}
+	}
+	for i, limit := range limits {
+		if limit > 0 && i < len(dims) && dims[i] > limit {
+			return true
+		}
+	}
+	return false
+}

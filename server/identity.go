@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+
+	"github.com/gopcua/opcua/id"
+	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/internal/securechannel"
+	"github.com/edgeua/edgeua/internal/uabinary"
+)
+
+// Policy ids of the UserTokenPolicies. An id means the same policy on every
+// endpoint (Part 4 1.05, 7.41); "Anonymous" is also what clients assume that
+// never asked.
+const (
+	anonymousPolicyID      = "Anonymous"
+	userNamePolicyIDPrefix = "UserName_"
+)
+
+// tokenPolicies are the UserTokenPolicies offered with one security setting. A
+// password is always encrypted with a policy of its own.
+func (e *Endpoint) tokenPolicies(channel *securechannel.Policy) []uabinary.UserTokenPolicy {
+	var policies []uabinary.UserTokenPolicy
+	cfg := &e.server.cfg
+	if cfg.Anonymous {
+		policies = append(policies, uabinary.UserTokenPolicy{
+			PolicyID: anonymousPolicyID, TokenType: ua.UserTokenTypeAnonymous,
+		})
+	}
+	if p := e.passwordPolicy(channel); cfg.UserName && p != nil {
+		policies = append(policies, uabinary.UserTokenPolicy{
+			PolicyID:          userNamePolicyIDPrefix + policyName(p),
+			TokenType:         ua.UserTokenTypeUserName,
+			SecurityPolicyURI: p.URI(),
+		})
+	}
+	return policies
+}
+
+// passwordPolicy encrypts passwords on channels of the given policy; nil if
+// nothing can.
+func (e *Endpoint) passwordPolicy(channel *securechannel.Policy) *securechannel.Policy {
+	if e.cfg.Identity == nil {
+		return nil
+	}
+	if !channel.IsNone() {
+		return channel
+	}
+	return e.server.tokenPolicy
+}
+
+// authenticate finds out who the UserIdentityToken of an ActivateSession is.
+// Part 4 1.05, 5.7.3.
+func (s *Server) authenticate(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (user, ua.StatusCode) {
+	switch {
+	case token.IsNull(), token.TypeID == uabinary.NumericID(0, id.AnonymousIdentityToken_Encoding_DefaultBinary):
+		return s.authenticateAnonymous(sess, token)
+	case token.TypeID == uabinary.NumericID(0, id.UserNameIdentityToken_Encoding_DefaultBinary):
+		return s.authenticateUserName(c, sess, token, nonce)
+	case token.TypeID == uabinary.NumericID(0, id.X509IdentityToken_Encoding_DefaultBinary),
+		token.TypeID == uabinary.NumericID(0, id.IssuedIdentityToken_Encoding_DefaultBinary):
+		return user{}, ua.StatusBadIdentityTokenRejected
+	}
+	return user{}, ua.StatusBadIdentityTokenInvalid
+}
+
+// authenticateAnonymous: no token at all means anonymous.
+func (s *Server) authenticateAnonymous(sess *session, token *uabinary.ExtensionObject) (user, ua.StatusCode) {
+	var anonymous uabinary.AnonymousIdentityToken
+	if !token.IsNull() {
+		if token.Decode(&anonymous, &s.limits.Encoding) != nil {
+			return user{}, ua.StatusBadIdentityTokenInvalid
+		}
+		if anonymous.PolicyID != anonymousPolicyID && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
+			return user{}, ua.StatusBadIdentityTokenInvalid
+		}
+	}
+	if !s.cfg.Anonymous {
+		return user{}, ua.StatusBadIdentityTokenRejected
+	}
+	if s.cfg.Users != nil && !s.logins.knows(AnonymousUser) {
+		return user{}, ua.StatusBadIdentityTokenRejected
+	}
+	return user{name: AnonymousUser, anonymous: true}, ua.StatusOK
+}
+
+func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (user, ua.StatusCode) {
+	var t uabinary.UserNameIdentityToken
+	if token.Decode(&t, &s.limits.Encoding) != nil || t.UserName == "" {
+		return user{}, ua.StatusBadIdentityTokenInvalid
+	}
+	if !s.cfg.UserName {
+		return user{}, ua.StatusBadIdentityTokenRejected
+	}
+	policy := sess.endpoint.passwordPolicy(c.conn.channel.Policy())
+	if policy == nil || t.EncryptionAlgorithm != policy.EncryptionAlgorithm() {
+		return user{}, ua.StatusBadIdentityTokenInvalid // plain text among others
+	}
+	if t.PolicyID != userNamePolicyIDPrefix+policyName(policy) && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
+		return user{}, ua.StatusBadIdentityTokenInvalid
+	}
+	client := c.conn.loginClient()
+	if s.logins.locked(client, c.arrived) {
+		return user{}, ua.StatusBadUserAccessDenied
+	}
+	password, err := policy.DecryptSecret(sess.endpoint.cfg.Identity.Key, t.Password, nonce)
+	// A secret that does not open and a wrong password are one answer, after
+	// the same work: nothing to tell them apart.
+	if !s.logins.check(t.UserName, password) || err != nil {
+		return user{}, s.loginFailed(c, client)
+	}
+	s.logins.succeeded(client)
+	return user{name: t.UserName}, ua.StatusOK
+}
+
+// loginFailed holds the refusal back, aside of the connection's other calls.
+func (s *Server) loginFailed(c *call, client loginClient) ua.StatusCode {
+	s.counters.securityRejectedSessions.Add(1)
+	delay := s.logins.failed(client, c.arrived)
+	c.conn.log.Warn("login refused", "delay", delay)
+	held := c.detach()
+	c.aside = func(ctx context.Context) {
+		wait(ctx, delay)
+		held.fault(ua.StatusBadIdentityTokenRejected)
+	}
+	return ua.StatusBadIdentityTokenRejected
+}
+
+func (c *connection) loginClient() loginClient {
+	client := loginClient{address: c.remote}
+	if cert := c.channel.ClientCertificate(); len(cert) > 0 {
+		client.certificate = sha256.Sum256(cert)
+	}
+	return client
+}
