@@ -1,0 +1,285 @@
+// Package config turns the files of an administrator into one checked [Config].
+//
+// It reads TcUaServerConfig.xml as TwinCAT's OPC UA server does, with its tolerance (first duplicate wins, unknown
+// elements do no harm, a broken endpoint is left out while another remains), TcUaSecurityConfig.xml beside it for the
+// users, and edgeua.xml strictly for what is ours: devices and the tuning of reverse connections. Every problem of all
+// files is reported in one pass with file, line and path. There is no schema by the makers of the first two files; the
+// table of [Elements] is what this package knows about them.
+//
+// Left out: reading certificates and keys (internal/pki), the content of a channel (drivers), and writing files.
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/xmltree"
+)
+
+// Names of the files that are looked for beside the main one.
+const (
+	EdgeName  = "edgeua.xml"
+	UsersName = "TcUaSecurityConfig.xml"
+)
+
+// Options says which files to read and what the build can do.
+type Options struct {
+	Main         string         // path of TcUaServerConfig.xml
+	Edge         string         // path of edgeua.xml; empty: beside Main
+	EdgeRequired bool           // a missing edgeua.xml refuses the start
+	Kinds        []drivers.Kind // the words allowed in the Type of a Channel
+	Hostname     string         // for [NodeName]; empty: ask the operating system
+}
+
+// Config is everything the files say, checked and with every default filled in. Paths are absolute.
+type Config struct {
+	Sources        []Source // the files read, main file first
+	Application    Application
+	LocaleIDs      []string // LocaleIdArray
+	ServerProfiles []string // ServerProfileArray
+	Limits         Limits
+	Endpoints      []Endpoint // at least one
+	Tokens         Tokens
+	Users          []User
+	Groups         []Group
+	MaxSockets     int // reverse connections together; 0: as many as there are clients
+	Channels       []drivers.Channel
+	LogLevel       slog.Level // mapped from Trace
+}
+
+// Source is one file that was read.
+type Source struct {
+	Path     string
+	Modified time.Time
+}
+
+// Application is the identity of the server and its BuildInfo.
+type Application struct {
+	URI  string // ServerUri: ApplicationUri, namespace 1, certificate, ReverseHello
+	Name string // ServerName
+	// Texts of BuildInfo; empty: those of the build.
+	ProductURI, ManufacturerName, ProductName, SoftwareVersion, BuildNumber string
+}
+
+// Endpoint is one UaEndpoint.
+type Endpoint struct {
+	Line            int    // of its start tag
+	URL             string // as advertised, and the EndpointUrl of the ReverseHello
+	ListenAddress   string // host:port for net.Listen, no host: all interfaces; empty: no listener
+	AlternativeURLs []string
+	Visible         bool // listed by GetEndpoints
+	Discovery       bool // its URL is listed by FindServers
+	Security        []SecuritySetting
+	Trust           Trust
+	Certificate     Certificate
+	Overwrites      Overwrites
+	ReverseClients  []ReverseClient
+}
+
+// SecuritySetting allows one SecurityPolicy in some modes.
+type SecuritySetting struct {
+	PolicyURI string
+	Modes     []ua.MessageSecurityMode
+}
+
+// Trust says which client certificates are accepted.
+type Trust struct {
+	All                                                bool   // AutomaticallyTrustAllClientCertificates
+	Certificates, CRLs, IssuerCertificates, IssuerCRLs string // directories (a CRL location may be a file); empty: none
+	Rejected                                           string // directory for refused certificates; empty: not kept
+	MaxRejected                                        int    // files kept there
+}
+
+// Certificate is the server's own certificate and, when Generate is set, what to create if it is missing.
+type Certificate struct {
+	File      string // DER
+	KeyFile   string // PEM
+	Generate  bool
+	SendChain bool // send the CA certificates along
+	Settings  CertificateSettings
+}
+
+// CertificateSettings describes a certificate to create.
+type CertificateSettings struct {
+	CommonName, DomainComponent, Organization, OrganizationUnit, Locality, State, Country string
+	Validity                                                                              time.Duration
+	KeyBits                                                                               int
+	DNSNames                                                                              []string
+	IPAddresses                                                                           []string // literals
+}
+
+// Overwrites are the security checks an administrator switched off (SecurityCheckOverwrites).
+type Overwrites struct {
+	IgnoreTime, IgnoreIssuerTime, IgnoreRevocationUnknown, IgnoreIssuerRevocationUnknown        bool
+	IgnoreKeyTooLong, IgnoreApplicationURI, IgnoreNonceLength, IgnoreTokenPolicyID, IgnoreUsage bool
+}
+
+// Tokens says which kinds of UserIdentityToken are offered.
+type Tokens struct {
+	Anonymous bool // enabled, and where there is a users file, the user Anonymous is in it
+	UserName  bool
+	PolicyURI string // protects passwords on endpoints without security
+}
+
+// loader is one run of Load.
+type loader struct {
+	opts    Options
+	report  *xmltree.Report
+	rules   map[string]Element
+	dir     string // of the main file, absolute
+	expand  *strings.Replacer
+	cfg     *Config
+	refused bool     // nothing may be started
+	urls    []string // every reverse URL of the main file, the dropped ones too
+}
+
+// Load reads all files. The report holds every problem found, in order. The Config is nil when nothing may be started;
+// it can be usable although the report has errors: a broken endpoint or reverse URL has then been left out.
+func Load(opts Options) (*Config, *xmltree.Report) {
+	l := &loader{opts: opts, report: &xmltree.Report{}, cfg: &Config{}}
+	l.load()
+	l.report.Sort()
+	if l.refused {
+		return nil, l.report
+	}
+	return l.cfg, l.report
+}
+
+func (l *loader) load() {
+	if !l.locate() {
+		return
+	}
+	root, ok := l.read(l.opts.Main, "OpcServerConfig")
+	if !ok {
+		l.refused = true
+		return
+	}
+	main, ok := l.serverConfig(root)
+	if !ok {
+		return
+	}
+	l.application(main)
+	l.check(root)
+	l.cfg.Limits = readLimits(main)
+	l.cfg.LocaleIDs = main.block("AvailableLocaleIds").list("LocaleId")
+	l.cfg.ServerProfiles = main.block("AvailableServerProfiles").list("ServerProfileUri")
+	l.cfg.LogLevel = logLevel(main.block("Trace"))
+	l.endpoints(main)
+	l.identities(main)
+	l.siblings()
+	l.edge()
+}
+
+// locate finds the directory that placeholders and relative paths refer to, and the host name.
+func (l *loader) locate() bool {
+	main, err := filepath.Abs(l.opts.Main)
+	if err == nil && l.opts.Hostname == "" {
+		l.opts.Hostname, err = os.Hostname()
+	}
+	if err != nil {
+		l.report.Add(xmltree.Problem{File: l.opts.Main, Severity: xmltree.Error, Message: err.Error()})
+		l.refused = true
+		return false
+	}
+	l.dir = filepath.Dir(main)
+	l.rules = map[string]Element{}
+	for _, e := range Elements() {
+		l.rules[e.Path] = e
+	}
+	return true
+}
+
+// read parses a file whose root must have that name.
+func (l *loader) read(file, rootName string) (*xmltree.Element, bool) {
+	root, err := xmltree.Load(file, xmltree.Limits{})
+	if err != nil {
+		l.report.AddError(err)
+		return nil, false
+	}
+	if info, err := os.Stat(file); err == nil {
+		l.cfg.Sources = append(l.cfg.Sources, Source{Path: file, Modified: info.ModTime()})
+	}
+	if root.Name != rootName {
+		l.report.Error(root, "the root element of this file must be <%s>; this is another file", rootName)
+		return nil, false
+	}
+	return root, true
+}
+
+func (l *loader) serverConfig(root *xmltree.Element) (section, bool) {
+	e := root.Child("UaServerConfig")
+	if e == nil {
+		l.refuse(root, "there is no <UaServerConfig> inside; nothing is configured")
+		return section{}, false
+	}
+	return section{loader: l, element: e, path: "UaServerConfig"}, true
+}
+
+// refuse reports an error that nothing can be started with.
+func (l *loader) refuse(e *xmltree.Element, format string, args ...any) {
+	l.report.Error(e, format, args...)
+	l.refused = true
+}
+
+// application reads the identity; the placeholders of everything else need ServerName.
+func (l *loader) application(main section) {
+	l.expand = l.expander("[ServerName]")
+	a := &l.cfg.Application
+	a.Name = main.text("ServerName")
+	l.expand = l.expander(a.Name)
+	a.URI = main.text("ServerUri")
+	a.ProductURI = main.text("ProductUri")
+	a.ProductName = main.text("ProductName")
+	if a.ProductURI == "" { // names of generations up to 1.3
+		a.ProductURI = main.text("ApplicationUri")
+	}
+	if a.ProductName == "" {
+		a.ProductName = main.text("ApplicationName")
+	}
+	a.ManufacturerName = main.text("ManufacturerName")
+	a.SoftwareVersion = main.text("SoftwareVersion")
+	a.BuildNumber = main.text("BuildNumber")
+	l.checkServerURI(main)
+}
+
+// siblings names the files of a TwinCAT installation that have no effect here.
+func (l *loader) siblings() {
+	for _, s := range []struct{ name, instead string }{
+		{"TcUaDaConfig.xml", "devices are configured in " + EdgeName},
+		{"TcUaHaConfig.xml", "this version keeps no history"},
+		{"TcUaAcConfig.xml", "this version has no alarms"},
+		{"TcUaNodesetConfig.xml", "this version loads no node sets"},
+		{"TcUaEventLogConfig.xml", "this version has no events"},
+	} {
+		file := filepath.Join(filepath.Dir(l.opts.Main), s.name)
+		if _, err := os.Stat(file); err == nil {
+			l.report.Add(xmltree.Problem{File: file, Message: "is not used: " + s.instead})
+		}
+	}
+}
+
+// optional tells whether a file that may be missing is there; any other obstacle shows when it is read.
+func optional(file string) bool {
+	_, err := os.Stat(file)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// reverseClients returns all targets of all endpoints.
+func (c *Config) reverseClients() []*ReverseClient {
+	var all []*ReverseClient
+	for i := range c.Endpoints {
+		for j := range c.Endpoints[i].ReverseClients {
+			all = append(all, &c.Endpoints[i].ReverseClients[j])
+		}
+	}
+	return slices.Clip(all)
+}

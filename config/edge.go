@@ -1,0 +1,250 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/xmltree"
+)
+
+// edgeReader reads edgeua.xml strictly: any error in it refuses the start.
+type edgeReader struct {
+	*loader
+	report *xmltree.Report // of this file only
+	root   *xmltree.Element
+}
+
+// edge reads edgeua.xml, which may be missing unless it was asked for.
+func (l *loader) edge() {
+	file := l.opts.Edge
+	if file == "" {
+		file = filepath.Join(filepath.Dir(l.opts.Main), EdgeName)
+	}
+	if !l.opts.EdgeRequired && !optional(file) {
+		l.report.Add(xmltree.Problem{File: file, Message: "is not there: the server has no devices"})
+		return
+	}
+	root, ok := l.read(file, "EdgeUa")
+	if !ok {
+		l.refused = true
+		return
+	}
+	r := edgeReader{loader: l, report: &xmltree.Report{}, root: root}
+	r.read()
+	l.refused = l.refused || r.report.HasErrors()
+	for _, p := range r.report.Problems {
+		l.report.Add(p)
+	}
+	l.report.Omitted += r.report.Omitted
+}
+
+func (r *edgeReader) read() {
+	s := r.report.Settings(r.root)
+	if e := r.single(s, "ReverseConnect"); e != nil {
+		r.reverseConnect(e)
+	}
+	if e := r.single(s, "Listeners"); e != nil {
+		r.listeners(e)
+	}
+	conversions := drivers.ParseConversions(r.report, s.Children("Conversions"))
+	r.channels(s.Children("Channel"), s.Children("Device"), conversions)
+	s.Done()
+}
+
+// single returns the one child of that name, and reports more of them.
+func (r *edgeReader) single(s *xmltree.Settings, name string) *xmltree.Element {
+	all := s.Children(name)
+	if len(all) == 0 {
+		return nil
+	}
+	for _, more := range all[1:] {
+		r.report.Error(more, "%s stands twice; the other one is in line %d", name, all[0].Line)
+	}
+	return all[0]
+}
+
+func (r *edgeReader) reverseConnect(e *xmltree.Element) {
+	s := r.report.Settings(e)
+	r.cfg.MaxSockets = s.Int("MaxSockets", 0, 0, 10_000)
+	tuning := DefaultTuning()
+	if d := r.single(s, "Defaults"); d != nil {
+		settings := r.report.Settings(d)
+		tuning = readTuning(settings, tuning)
+		settings.Done()
+	}
+	for _, c := range r.cfg.reverseClients() {
+		c.Tuning = tuning
+	}
+	seen := map[string]int{}
+	for _, c := range s.Children("Client") {
+		r.client(c, tuning, seen)
+	}
+	s.Done()
+}
+
+// readTuning reads the attributes that are there over those that hold otherwise.
+func readTuning(s *xmltree.Settings, t ReverseTuning) ReverseTuning {
+	const shortest, longest, mostSockets = 10 * time.Millisecond, 24 * time.Hour, 100
+	t.ConnectTimeout = s.Millis("ConnectTimeout", t.ConnectTimeout, shortest, 10*time.Minute)
+	t.HelloTimeout = s.Millis("HelloTimeout", t.HelloTimeout, 0, longest)
+	t.BackoffMin = s.Millis("BackoffMin", t.BackoffMin, shortest, longest)
+	t.BackoffMax = s.Millis("BackoffMax", t.BackoffMax, shortest, longest)
+	t.RejectDelay = s.Millis("RejectDelay", t.RejectDelay, shortest, longest)
+	t.KeepAlive = s.Millis("KeepAlive", t.KeepAlive, time.Second, 2*time.Hour)
+	t.SocketsPerClient = s.Int("SocketsPerClient", t.SocketsPerClient, 1, mostSockets)
+	if t.BackoffMax < t.BackoffMin {
+		s.Error("BackoffMax", "%d ms is less than BackoffMin, %d ms", t.BackoffMax.Milliseconds(), t.BackoffMin.Milliseconds())
+	}
+	return t
+}
+
+// client reads what holds for one Url of the main file.
+func (r *edgeReader) client(e *xmltree.Element, tuning ReverseTuning, seen map[string]int) {
+	s := r.report.Settings(e)
+	text := s.Required("Url")
+	tuning = readTuning(s, tuning)
+	s.Done()
+	switch line := seen[text]; {
+	case text == "":
+		return
+	case line > 0:
+		s.Error("Url", "%s stands twice; the other one is in line %d", xmltree.Quote(text), line)
+		return
+	case !contains(r.urls, text) && len(r.urls) == 0:
+		s.Error("Url", "%s is not a client: no <ReverseConnect> of %s has a <Url>", xmltree.Quote(text), r.opts.Main)
+		return
+	case !contains(r.urls, text):
+		s.Error("Url", "%s is not a client; %s has %s%s", xmltree.Quote(text), r.opts.Main, strings.Join(r.urls, ", "), xmltree.Suggest(text, r.urls))
+		return
+	}
+	seen[text] = e.Line
+	for _, c := range r.cfg.reverseClients() {
+		if c.URL == strings.TrimPrefix(text, "rcp+") {
+			c.Tuning = tuning
+		}
+	}
+}
+
+// listeners applies the switch for a server that is never listening.
+func (r *edgeReader) listeners(e *xmltree.Element) {
+	s := r.report.Settings(e)
+	enabled := s.Bool("Enabled", true)
+	s.Done()
+	if enabled {
+		return
+	}
+	if len(r.cfg.reverseClients()) == 0 && len(r.cfg.Endpoints) > 0 {
+		s.Error("Enabled", "0 leaves no way to reach the server, since no endpoint of %s has a <ReverseConnect> with a client; write 1", r.opts.Main)
+	}
+	for i := range r.cfg.Endpoints {
+		r.cfg.Endpoints[i].ListenAddress = ""
+	}
+}
+
+// channels hands every channel with its devices to its driver.
+func (r *edgeReader) channels(channels, devices []*xmltree.Element, conversions drivers.Conversions) {
+	known := r.names(channels)
+	r.names(devices)
+	byChannel := map[string][]*xmltree.Element{}
+	for _, d := range devices {
+		name := r.value(d, "Channel")
+		if !contains(known, name) {
+			r.noChannel(d, name, known)
+			continue
+		}
+		byChannel[name] = append(byChannel[name], d)
+	}
+	for _, c := range channels {
+		name := r.value(c, "Name")
+		if len(byChannel[name]) == 0 {
+			r.report.Warn(c, "no <Device> is on this channel")
+		}
+		r.channel(c, byChannel[name], conversions)
+	}
+}
+
+func (r *edgeReader) channel(e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) {
+	word := r.value(e, "Type")
+	var words []string
+	for _, k := range r.opts.Kinds {
+		if k.Type != word {
+			words = append(words, k.Type)
+			continue
+		}
+		c := k.Parse(r.report, e, devices, conversions)
+		if r.report.HasErrors() { // then c is not complete
+			return
+		}
+		r.cfg.Channels = append(r.cfg.Channels, c)
+		r.empty(c, devices)
+		return
+	}
+	if word == "" {
+		r.report.Error(e, "Type is missing; it is one of %s", strings.Join(words, ", "))
+		return
+	}
+	r.report.Error(e, "Type %s is not one of %s%s", xmltree.Quote(word), strings.Join(words, ", "), xmltree.Suggest(word, words))
+}
+
+// empty warns of devices that have nothing to read.
+func (r *edgeReader) empty(c drivers.Channel, devices []*xmltree.Element) {
+	tags := map[string]int{}
+	for _, d := range c.Devices() {
+		tags[d.Name] = len(d.Tags)
+	}
+	for _, d := range devices {
+		if tags[r.value(d, "Name")] == 0 {
+			r.report.Warn(d, "has no tags; nothing is read from it")
+		}
+	}
+}
+
+// names checks that every element has a name of its own and returns them. Names that differ only in case are refused
+// too, because people and file systems mix them up.
+func (r *edgeReader) names(elements []*xmltree.Element) []string {
+	var names []string
+	lines := map[string]int{}
+	for _, e := range elements {
+		name := r.value(e, "Name")
+		if name == "" { // its driver says so where there is one
+			r.report.Error(e, "Name is missing; it is required")
+			continue
+		}
+		if strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
+			r.report.Error(e, "Name %s holds characters that cannot be printed", xmltree.Quote(name))
+		}
+		folded := strings.ToLower(name)
+		if line, ok := lines[folded]; ok {
+			r.report.Error(e, "Name %s is used by the <%s> in line %d; names must differ in more than case", xmltree.Quote(name), e.Name, line)
+			continue
+		}
+		lines[folded] = e.Line
+		names = append(names, name)
+	}
+	return names
+}
+
+func (r *edgeReader) noChannel(device *xmltree.Element, name string, known []string) {
+	switch {
+	case name == "":
+		r.report.Error(device, "Channel is missing; it names the <Channel> the device is on")
+	case len(known) == 0:
+		r.report.Error(device, "Channel %s does not exist; there is no <Channel> in this file", xmltree.Quote(name))
+	default:
+		r.report.Error(device, "Channel %s does not exist; there are %s%s", xmltree.Quote(name), strings.Join(known, ", "), xmltree.Suggest(name, known))
+	}
+}
+
+// value peeks at a setting without marking it read; the driver reads it again.
+func (r *edgeReader) value(e *xmltree.Element, name string) string {
+	if v, ok := e.Attr(name); ok {
+		return strings.TrimSpace(v)
+	}
+	if c := e.Child(name); c != nil {
+		return strings.TrimSpace(c.Text)
+	}
+	return ""
+}
