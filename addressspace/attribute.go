@@ -7,9 +7,6 @@ import (
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
-// eventNotifierSubscribe is the bit SubscribeToEvents (Part 3 (1.05), 8.59).
-const eventNotifierSubscribe = 1
-
 // Attribute returns an attribute of n. The status is BadAttributeIDInvalid if
 // nodes of its class do not have it or this one does not provide it
 // (Part 3 (1.05), 5.9). User attributes are those of a user who may do

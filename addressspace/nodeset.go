@@ -39,7 +39,6 @@ const (
 	hasValue
 	hasDefinition
 	isEnumDefinition // otherwise a StructureDefinition
-	hasEvents        // EventNotifier: SubscribeToEvents
 )
 
 func openNodeset(file string) standardNodes {
@@ -125,9 +124,6 @@ func (s *Space) materialise(i int) *Node {
 	}
 	if flags&hasDescription != 0 {
 		n.Description.Text = c.text(ns.text)
-	}
-	if flags&hasEvents != 0 {
-		n.EventNotifier = eventNotifierSubscribe
 	}
 	switch n.Class {
 	case ua.NodeClassVariable:

@@ -78,7 +78,7 @@ func (s *Space) initServerObject(applicationURI string) {
 	for _, limit := range unsetLimits {
 		s.SetValue(limit, uabinary.Uint32Variant(0))
 	}
-	s.DisableDiagnostics()
+	s.disableDiagnostics()
 }
 
 // unsetLimits are the limits that say "none" until the server sets them.
@@ -101,10 +101,10 @@ var unsetLimits = []uint32{
 	id.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
 }
 
-// DisableDiagnostics sets the EnabledFlag of Server/ServerDiagnostics to
+// disableDiagnostics sets the EnabledFlag of Server/ServerDiagnostics to
 // false: its static nodes stay, but have nothing to read (Part 5 (1.05),
 // 6.3.3). This is how a Space begins.
-func (s *Space) DisableDiagnostics() {
+func (s *Space) disableDiagnostics() {
 	s.SetValue(id.Server_ServerDiagnostics_EnabledFlag, uabinary.BoolVariant(false))
 	for _, d := range diagnostics {
 		s.Variable(uabinary.NumericID(0, d)).Set(&uabinary.DataValue{

@@ -22,7 +22,6 @@ const (
 	hasValue
 	hasDefinition
 	isEnumDefinition // otherwise a StructureDefinition
-	hasEvents        // EventNotifier: SubscribeToEvents
 )
 
 // rankBias makes the smallest ValueRank, -3, zero.
@@ -134,7 +133,6 @@ func (n *node) flags() int {
 	set(isAbstract, n.xml.attr("IsAbstract") == "true")
 	set(isSymmetric, n.xml.attr("Symmetric") == "true")
 	set(hasInverseName, n.xml.text("InverseName") != "")
-	set(hasEvents, n.xml.attr("EventNotifier") == "1")
 	return flags
 }
 

@@ -2,7 +2,9 @@
 // 0 of OPC UA from the standard nodeset (Part 5), which comes with gopcua.
 //
 // It leaves out instances that this server has nothing to say about; see
-// absent in select.go. The same nodeset gives the same bytes.
+// absent in select.go. It leaves out the EventNotifier of the Server object,
+// which has no events yet, and the AccessLevel of a few Variables: nothing in
+// namespace 0 can be written. The same nodeset gives the same bytes.
 //
 // # Format
 //

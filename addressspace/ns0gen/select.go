@@ -43,22 +43,19 @@ var absent = []uint32{
 	id.OpcUa_XMLSchema,
 }
 
-// entry are the nodes from which all others can be reached.
-var entry = []uint32{id.RootFolder}
-
 // oneWay are the types of references that are kept forward only: nobody reads
 // the thousands of instances of PropertyType there.
 var oneWay = map[uint32]bool{id.HasTypeDefinition: true, id.HasModellingRule: true}
 
-// cut marks the nodes that remain.
+// cut marks the nodes that remain: those that can be browsed to, and the
+// encodings of DataTypes.
 func (s *nodeset) cut() {
 	gone := map[uint32]bool{}
 	for _, id := range absent {
 		gone[id] = true
 	}
 	s.offerModellingRules()
-	todo := append([]uint32(nil), entry...)
-	for len(todo) > 0 {
+	for todo := []uint32{id.RootFolder}; len(todo) > 0; {
 		n := s.nodes[todo[len(todo)-1]]
 		todo = todo[:len(todo)-1]
 		if n.remains || gone[n.id] || s.isForeignEncoding(n) {
@@ -66,7 +63,7 @@ func (s *nodeset) cut() {
 		}
 		n.remains = true
 		for r := range n.refs {
-			if !r.inverse && !oneWay[r.typ] {
+			if !r.inverse && (r.typ == id.HasEncoding || s.isSubtypeOf(s.nodes[r.typ], id.HierarchicalReferences)) {
 				todo = append(todo, r.target)
 			}
 		}

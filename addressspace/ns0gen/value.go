@@ -157,6 +157,8 @@ func (s *nodeset) argument(e *element) (*uabinary.Argument, error) {
 func (s *nodeset) definition(n *node) (definition []byte, isEnum bool, err error) {
 	d := n.xml.child("Definition")
 	switch {
+	case n.id == id.Enumeration:
+		return nil, false, nil
 	case d != nil && (s.isSubtypeOf(n, id.Enumeration) || d.attr("IsOptionSet") == "true"):
 		definition, err = enumDefinition(d)
 		return definition, true, err
