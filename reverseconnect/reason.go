@@ -100,12 +100,20 @@ func isClosed(err error) bool {
 
 // quote makes foreign text fit for a log line: bounded, control characters escaped.
 func quote(s string) string {
+	if cut := clip(s); len(cut) < len(s) {
+		return strconv.Quote(cut) + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// clip bounds foreign text without cutting a character in two.
+func clip(s string) string {
 	if len(s) <= maxReason {
-		return strconv.Quote(s)
+		return s
 	}
 	n := maxReason
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return strconv.Quote(s[:n]) + "..."
+	return s[:n]
 }
