@@ -1,0 +1,157 @@
+package drivers
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/edgeua/edgeua/internal/xmltree"
+	"github.com/gopcua/opcua/ua"
+)
+
+// Linear turns a raw number into engineering units: EU = raw * scale + offset. The zero value leaves numbers as they are.
+type Linear struct{ Scale, Offset float64 }
+
+// Active tells whether there is anything to convert.
+func (l Linear) Active() bool { return l.Scale != 0 }
+
+// EU converts a raw number. A scale such as 0.1 is applied as a division by 10, which gives 21.7 for 217 and not
+// 21.700000000000003.
+func (l Linear) EU(raw float64) float64 {
+	if inverse := math.Round(1 / l.Scale); math.Abs(inverse) > 1 && math.Abs(inverse*l.Scale-1) < 1e-12 {
+		return raw/inverse + l.Offset
+	}
+	return raw*l.Scale + l.Offset
+}
+
+// Raw converts back, without rounding.
+func (l Linear) Raw(eu float64) float64 { return (eu - l.Offset) / l.Scale }
+
+// Conversion is how a raw value becomes the value of a tag.
+type Conversion struct {
+	Linear             Linear
+	Range              Range         // EURange; zero: none
+	Unit               string        // UNECE code or plain text
+	Clamp              bool          // values outside of Range are set to its border
+	NotAvailable       []uint64      // raw patterns that mean "no value"
+	NotAvailableStatus ua.StatusCode // status for those
+}
+
+// Conversions are the named ones of a file.
+type Conversions map[string]Conversion
+
+// ParseConversions reads the Conversions elements of a file.
+func ParseConversions(r *xmltree.Report, lists []*xmltree.Element) Conversions {
+	all := Conversions{}
+	for _, list := range lists {
+		s := r.Settings(list)
+		for _, e := range s.Children("Conversion") {
+			parseNamed(r, e, all)
+		}
+		s.Done()
+	}
+	return all
+}
+
+func parseNamed(r *xmltree.Report, e *xmltree.Element, all Conversions) {
+	s := r.Settings(e)
+	name := s.Required("Name")
+	c := Conversion{}
+	c.Parse(s)
+	s.Done()
+	if _, twice := all[name]; twice {
+		s.Error("Name", "conversion %s exists already; names must be unique", xmltree.Quote(name))
+	}
+	all[name] = c
+}
+
+// Parse reads the words of a conversion from s over what c already holds, so that a tag refines a named conversion.
+func (c *Conversion) Parse(s *xmltree.Settings) {
+	c.Unit = s.String("Unit", c.Unit)
+	c.Clamp = s.Bool("Clamp", c.Clamp)
+	c.parseRange(s)
+	c.parseLinear(s)
+	c.parseNotAvailable(s)
+	if c.Clamp && !c.Range.Valid() {
+		s.Error("Clamp", "needs EULow and EUHigh to clamp to")
+	}
+}
+
+func (c *Conversion) parseRange(s *xmltree.Settings) {
+	if !both(s, "EULow", "EUHigh") {
+		return
+	}
+	c.Range = Range{s.Float("EULow", 0), s.Float("EUHigh", 0)}
+	if !c.Range.Valid() {
+		s.Error("EULow", "%v is not below EUHigh %v", c.Range.Low, c.Range.High)
+	}
+}
+
+// parseLinear reads Scale and Offset, or the four corners RawLow, RawHigh, EULow and EUHigh.
+func (c *Conversion) parseLinear(s *xmltree.Settings) {
+	direct := s.Has("Scale") || s.Has("Offset")
+	corners := both(s, "RawLow", "RawHigh")
+	switch {
+	case direct && corners:
+		s.Error("Scale", "stands beside RawLow and RawHigh; use one way to scale")
+	case direct:
+		if c.Linear = (Linear{s.Float("Scale", 1), s.Float("Offset", 0)}); c.Linear.Scale == 0 {
+			s.Error("Scale", "0 would lose every value")
+		}
+	case corners:
+		c.parseCorners(s)
+	}
+}
+
+func (c *Conversion) parseCorners(s *xmltree.Settings) {
+	low, high := s.Float("RawLow", 0), s.Float("RawHigh", 0)
+	switch {
+	case !c.Range.Valid():
+		s.Error("RawLow", "needs EULow and EUHigh, the engineering values of RawLow and RawHigh")
+	case low == high:
+		s.Error("RawLow", "is equal to RawHigh; a range is needed to scale")
+	default:
+		scale := (c.Range.High - c.Range.Low) / (high - low)
+		c.Linear = Linear{scale, c.Range.Low - low*scale}
+	}
+}
+
+// parseNotAvailable reads raw patterns as they stand in a manual: 0x8000,0x7FFF.
+func (c *Conversion) parseNotAvailable(s *xmltree.Settings) {
+	if list := s.String("NotAvailable", ""); list != "" {
+		c.NotAvailable = nil
+		for word := range strings.SplitSeq(list, ",") {
+			pattern, err := strconv.ParseUint(strings.TrimSpace(word), 0, 64)
+			if err != nil {
+				s.Error("NotAvailable", "%s is not a raw value such as 0x8000", xmltree.Quote(word))
+			}
+			c.NotAvailable = append(c.NotAvailable, pattern)
+		}
+	}
+	if c.NotAvailableStatus == 0 {
+		c.NotAvailableStatus = ua.StatusBadSensorFailure
+	}
+	if name := s.String("NotAvailableStatus", ""); name != "" {
+		c.NotAvailableStatus = parseStatus(s, name)
+	}
+}
+
+// parseStatus finds a Bad or Uncertain StatusCode by its name in the standard.
+func parseStatus(s *xmltree.Settings, name string) ua.StatusCode {
+	for code, desc := range ua.StatusCodes {
+		if desc.Name == "Status"+name && !isGood(code) {
+			return code
+		}
+	}
+	s.Error("NotAvailableStatus", "%s is not a Bad or Uncertain status code such as BadSensorFailure", xmltree.Quote(name))
+	return ua.StatusBadSensorFailure
+}
+
+// both tells whether two settings are there, and reports one without the other.
+func both(s *xmltree.Settings, a, b string) bool {
+	hasA, hasB := s.Has(a), s.Has(b)
+	if hasA != hasB {
+		s.Error(a, "%s and %s belong together; one is missing", a, b)
+	}
+	return hasA && hasB
+}

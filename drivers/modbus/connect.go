@@ -1,0 +1,141 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/edgeua/edgeua/drivers"
+)
+
+// Pause between attempts to connect.
+const (
+	redialMin = time.Second
+	redialMax = 30 * time.Second
+	joinLimit = 2 * time.Second
+)
+
+// connecting is the way to a link. Connecting can take seconds, in which the tags must tell that there is no connection;
+// so it happens on a goroutine of its own.
+type connecting struct {
+	up      bool          // there is a link, as far as the log says
+	active  bool          // an attempt is under way
+	tried   bool          // an attempt has ended
+	failing bool          // the failure has been logged; one line per outage
+	at      time.Duration // when to try next
+	opened  time.Duration // when the link came
+	before  uint64        // replies on the bus at that time
+	backoff drivers.Backoff
+	done    chan connection
+	task    sync.WaitGroup
+}
+
+type connection struct {
+	link drivers.Link
+	err  error
+}
+
+// dial starts an attempt if there is no link and it is time for one.
+func (d *driver) dial(ctx context.Context) {
+	c := &d.connect
+	if d.bus.link == nil && c.up {
+		d.lost()
+	}
+	if d.bus.link != nil || c.active || d.now() < c.at || len(d.units) == 0 {
+		return
+	}
+	c.active = true
+	c.task.Go(func() {
+		r := d.bus.open(ctx)
+		select {
+		case c.done <- r:
+		case <-ctx.Done():
+			if r.link != nil {
+				_ = r.link.Close() // nobody wants it any more
+			}
+		}
+	})
+}
+
+// open makes a link that is ready for the first request. It only reads what never changes.
+func (w *wiring) open(ctx context.Context) connection {
+	link, err := w.dial(ctx)
+	if err != nil {
+		return connection{err: err}
+	}
+	if err := rest(ctx, w.connectDelay); err != nil {
+		return connection{err: errors.Join(err, link.Close())}
+	}
+	return connection{link: link}
+}
+
+// rest waits that long or until ctx ends.
+func rest(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// connected takes the result of an attempt. What failed while there was no link is read again at once.
+func (d *driver) connected(r connection) {
+	c := &d.connect
+	c.active, c.tried = false, true
+	if r.err != nil {
+		c.at = d.now() + c.backoff.Next()
+		if !c.failing {
+			d.log.Warn("channel down", "where", d.channel.where(), "err", r.err)
+		}
+		c.failing = true
+		return
+	}
+	level := slog.LevelDebug // devices that close after each request are no news
+	if c.failing || c.opened == 0 {
+		level = slog.LevelInfo
+	}
+	d.log.Log(context.Background(), level, "channel up", "where", d.channel.where())
+	c.up, c.failing, c.opened, c.before = true, false, d.now(), d.bus.replies
+	d.bus.attach(r.link)
+	for _, b := range d.blocks {
+		if b.slot.Scheduled() && !b.points[0].Good() && b.unit.health.State() != drivers.HealthDemoted {
+			d.schedule.At(b.slot, d.now())
+		}
+	}
+}
+
+// lost notes that the link has ended. If it was of use, the next attempt comes at once, as for devices that close after
+// each request; else with growing pauses, as for those that accept and close.
+func (d *driver) lost() {
+	c := &d.connect
+	d.log.Debug("channel lost", "where", d.channel.where(), "err", d.bus.cause)
+	c.up, c.at = false, d.now()
+	if d.bus.replies > c.before {
+		c.backoff.Reset()
+		return
+	}
+	c.at += c.backoff.Next()
+}
+
+// wait joins the attempt under way; one that does not heed its context is left behind.
+func (c *connecting) wait() {
+	joined := make(chan struct{})
+	go func() {
+		c.task.Wait()
+		close(joined)
+	}()
+	timer := time.NewTimer(joinLimit)
+	defer timer.Stop()
+	select {
+	case <-joined:
+	case <-timer.C:
+	}
+}

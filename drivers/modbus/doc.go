@@ -1,0 +1,14 @@
+// Package modbus drives Modbus TCP and Modbus RTU devices.
+//
+// Documents: MODBUS Application Protocol V1.1b3 (function codes, exceptions), MODBUS over Serial Line V1.02 (RTU
+// framing, silent intervals), MODBUS Messaging on TCP/IP V1.0b (MBAP header). Requests are packed and replies unpacked
+// by github.com/goburrow/modbus; its transporters are not used, because they cannot be cancelled and never recover from
+// one late reply. A channel is built of three layers:
+//
+//   - a [drivers.Link] moves bytes (a TCP socket, or a serial port of drivers/serial),
+//   - a framer, which is a pure function, finds the reply to a request among the bytes received,
+//   - one goroutine per channel owns the bus: it sends, waits, retries, and publishes the tags.
+//
+// A reply is believed only if transaction, unit, function, and count are those of the request. Left out: function codes
+// other than 1 to 6, 15 and 16, Modbus ASCII, UDP and TLS, and RTU framing over TCP.
+package modbus

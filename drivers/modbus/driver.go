@@ -1,0 +1,357 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/goburrow/modbus"
+	"github.com/gopcua/opcua/ua"
+)
+
+// driver runs one channel. Everything but writes, wake and stopped is owned by the goroutine of Run.
+type driver struct {
+	channel *channel
+	log     *slog.Logger
+	bus     *bus
+	start   time.Time // of Run; all due times count from it
+
+	units    []*unit
+	blocks   []*block
+	schedule drivers.Schedule[*block]
+	connect  connecting
+	burst    int           // writes served in a row
+	sweepAt  time.Duration // when to look for stale values
+
+	writes  chan *job
+	wake    chan struct{} // somebody began to watch
+	stopped chan struct{} // closed when no write will be served any more
+}
+
+// unit is one address on the bus; several devices of the configuration may share it.
+type unit struct {
+	id       byte
+	packager modbus.Packager
+	health   drivers.Health
+	blocks   []*block
+}
+
+// block is one read request and the tags it serves.
+type block struct {
+	extent
+	unit   *unit
+	device *device
+	group  *group
+	points []*point // in the order of extent.tags
+	all    []*point // of the device, by tag
+	slot   *drivers.Slot[*block]
+
+	refused bool          // a single tag that the device refuses; it is tried more rarely
+	good    time.Duration // last good read
+	idle    time.Duration // when nobody watched any more; 0: somebody does, or never
+}
+
+// point is one tag at work.
+type point struct {
+	*drivers.Point
+	tag    *Tag
+	device *device
+	unit   *unit  // nil: the device is disabled
+	block  *block // nil: never read
+	demand atomic.Bool
+}
+
+const (
+	writeQueue      = 64
+	writeBurst      = 4 // writes before a due poll gets its turn
+	busyPause       = 100 * time.Millisecond
+	quarantineRetry = time.Minute      // of a tag that the device refuses
+	demandLinger    = 10 * time.Second // polls go on when the last watcher has gone
+	sweepEvery      = 250 * time.Millisecond
+	recoverySpread  = time.Second // over which the blocks of a unit that came back are read
+)
+
+func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
+	return &driver{
+		channel: c, log: log, bus: newBus(w),
+		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
+		writes:  make(chan *job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+}
+
+// Bind plans the reads and connects the tags to their Variables.
+func (d *driver) Bind(vars map[string]*addressspace.Variable) {
+	now := time.Now()
+	for i := range d.channel.devices {
+		dev := &d.channel.devices[i]
+		points := d.bindPoints(dev, vars, now)
+		if !dev.disabled {
+			d.planDevice(dev, points)
+		}
+	}
+}
+
+func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable, now time.Time) []*point {
+	points := make([]*point, len(dev.tags))
+	for i := range dev.tags {
+		t := &dev.tags[i]
+		v := vars[dev.name+"."+t.Name]
+		p := &point{Point: drivers.NewPoint(v, dev.hold, now), tag: t, device: dev}
+		if dev.disabled {
+			p.Fail(drivers.OutOfService, now)
+		} else {
+			p.unit = d.unit(dev)
+		}
+		if t.Access&drivers.WriteOnly != 0 {
+			v.SetWriter(writer{d, p})
+		}
+		if dev.groups[t.Group].subscribed {
+			v.SetDemand(p.demanded(d.wake))
+		}
+		points[i] = p
+	}
+	return points
+}
+
+// demanded is the hook that hears of watchers; it must not block.
+func (p *point) demanded(wake chan<- struct{}) func(bool) {
+	return func(watched bool) {
+		p.demand.Store(watched)
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *driver) unit(dev *device) *unit {
+	for _, u := range d.units {
+		if u.id == dev.unit {
+			return u
+		}
+	}
+	u := &unit{id: dev.unit, packager: d.bus.packager(dev.unit),
+		health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend}}
+	d.units = append(d.units, u)
+	return u
+}
+
+func (d *driver) planDevice(dev *device, points []*point) {
+	for g := range dev.groups {
+		var members []int
+		for i := range dev.tags {
+			if dev.tags[i].Group == g && dev.tags[i].Access&drivers.ReadOnly != 0 {
+				members = append(members, i)
+			}
+		}
+		for _, e := range plan(dev.tags, members, dev.limits) {
+			d.addBlock(e, dev, &dev.groups[g], points)
+		}
+	}
+}
+
+// addBlock makes a block of an extent; all holds the points of the device by tag.
+func (d *driver) addBlock(e extent, dev *device, g *group, all []*point) *block {
+	b := &block{extent: e, device: dev, group: g, unit: d.unit(dev), all: all}
+	for _, i := range e.tags {
+		all[i].block = b
+		b.points = append(b.points, all[i])
+	}
+	b.slot = drivers.NewSlot(b, g.period, int(dev.unit))
+	d.blocks = append(d.blocks, b)
+	b.unit.blocks = append(b.unit.blocks, b)
+	if !g.subscribed {
+		d.schedule.At(b.slot, b.firstTurn())
+	}
+	return b
+}
+
+// firstTurn spreads the blocks of all devices over their period, the same way at each start.
+func (b *block) firstTurn() time.Duration {
+	if b.group.phase >= 0 {
+		return b.group.phase
+	}
+	h := fnv.New32a()
+	h.Write([]byte{b.unit.id, byte(b.area), byte(b.start >> 8), byte(b.start)})
+	h.Write([]byte(b.device.name))
+	return time.Duration(uint64(b.group.period) * uint64(h.Sum32()) >> 32)
+}
+
+func (d *driver) now() time.Duration { return time.Since(d.start) }
+
+// Run serves the channel until ctx ends.
+func (d *driver) Run(ctx context.Context) error {
+	d.start = time.Now()
+	defer d.shutdown()
+	for ctx.Err() == nil {
+		d.dial(ctx)
+		d.events()
+		if !d.serve(ctx) {
+			d.sleep(ctx)
+		}
+	}
+	return nil
+}
+
+// shutdown refuses the writes that wait, and ends link and dialling.
+func (d *driver) shutdown() {
+	close(d.stopped)
+	if d.bus.link != nil {
+		d.bus.drop(nil)
+		if d.bus.cause != nil {
+			d.log.Warn("channel did not close cleanly", "err", d.bus.cause)
+		}
+	}
+	d.connect.wait()
+}
+
+// serve does one thing: a write, unless polls have waited for several of them, then what is due, then a probe. It
+// returns false if there was nothing to do.
+func (d *driver) serve(ctx context.Context) bool {
+	now := d.now()
+	d.sweep(now)
+	next := d.schedule.Next()
+	due := next != nil && next.Due() <= now
+	if !due || d.burst < writeBurst {
+		select {
+		case j := <-d.writes:
+			d.burst++
+			d.write(ctx, j)
+			return true
+		default:
+		}
+	}
+	d.burst = 0
+	if due {
+		d.turn(ctx, next.Item, now)
+		return true
+	}
+	return d.probe(ctx, now)
+}
+
+// events takes what happened outside without blocking.
+func (d *driver) events() {
+	for {
+		select {
+		case r := <-d.connect.done:
+			d.connected(r)
+		case <-d.wake:
+			d.resume()
+		default:
+			return
+		}
+	}
+}
+
+// sleep waits for the next thing to do. One timer serves all tags.
+func (d *driver) sleep(ctx context.Context) {
+	d.bus.timer.Reset(max(0, d.nextTime()-d.now()))
+	defer d.bus.timer.Stop()
+	var chunks <-chan drivers.Chunk
+	if d.bus.link != nil {
+		chunks = d.bus.link.Chunks()
+	}
+	select {
+	case <-ctx.Done():
+	case <-d.bus.timer.C:
+	case r := <-d.connect.done:
+		d.connected(r)
+	case <-d.wake:
+		d.resume()
+	case j := <-d.writes:
+		d.burst++
+		d.write(ctx, j)
+	case c, ok := <-chunks:
+		d.unasked(c, ok)
+	}
+}
+
+// forever is a time that nothing waits for.
+const forever = time.Hour
+
+func (d *driver) nextTime() time.Duration {
+	next := d.now() + forever
+	if s := d.schedule.Next(); s != nil {
+		next = min(next, s.Due())
+	}
+	for _, u := range d.units {
+		if u.health.State() == drivers.HealthDemoted && len(u.blocks) > 0 && d.bus.link != nil {
+			next = min(next, u.health.ProbeAt())
+		}
+	}
+	if d.bus.link == nil && !d.connect.active {
+		next = min(next, d.connect.at)
+	}
+	return next
+}
+
+// unasked takes what comes between requests: a late reply, noise, or the end of the link, which is noticed here before
+// a request is lost on it.
+func (d *driver) unasked(c drivers.Chunk, ok bool) {
+	if ok {
+		d.bus.idle(c)
+		return
+	}
+	d.bus.drop(ended(d.bus.link))
+}
+
+// read sends the read request of a block and returns its data, valid until the next request.
+func (d *driver) read(ctx context.Context, b *block) ([]byte, error) {
+	return d.readExtent(ctx, b.unit, b.device, b.extent)
+}
+
+func (d *driver) readExtent(ctx context.Context, u *unit, dev *device, e extent) ([]byte, error) {
+	c, start, count := d.client(ctx, u, dev), uint16(e.start), uint16(e.count)
+	switch e.area {
+	case Coils:
+		return c.ReadCoils(start, count)
+	case DiscreteInputs:
+		return c.ReadDiscreteInputs(start, count)
+	case HoldingRegisters:
+		return c.ReadHoldingRegisters(start, count)
+	case InputRegisters:
+		return c.ReadInputRegisters(start, count)
+	}
+	return nil, errors.New("no such area")
+}
+
+// sendFunc is a Transporter that is bound to one call and its context.
+type sendFunc func(request []byte) ([]byte, error)
+
+// Send implements the library's Transporter.
+func (f sendFunc) Send(request []byte) ([]byte, error) { return f(request) }
+
+func (d *driver) client(ctx context.Context, u *unit, dev *device) modbus.Client {
+	return modbus.NewClient2(u.packager, sendFunc(func(request []byte) ([]byte, error) {
+		return d.bus.roundTrip(ctx, request, dev.timeout)
+	}))
+}
+
+// publish sets all tags of a block to what one reply said, with one time: that of its last byte.
+func (d *driver) publish(b *block, data []byte) {
+	values := make([]uabinary.DataValue, len(b.points))
+	b.decode(data, uabinary.DateTimeOf(d.bus.arrived), values)
+	for i, p := range b.points {
+		p.Read(&values[i])
+	}
+}
+
+func (b *block) decode(data []byte, at uabinary.DateTime, values []uabinary.DataValue) {
+	for i, p := range b.points {
+		values[i] = uabinary.DataValue{Status: ua.StatusOK, SourceTimestamp: at, ServerTimestamp: at}
+		p.tag.decode(data, b.start, &values[i])
+	}
+}
+
+// fail shows a failure on all tags of a block.
+func (b *block) fail(f drivers.Fault, now time.Time) {
+	for _, p := range b.points {
+		p.Fail(f, now)
+	}
+}

@@ -1,0 +1,54 @@
+package modbus
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/goburrow/modbus"
+)
+
+// faultf makes an error that carries its fault.
+func faultf(f drivers.Fault, format string, args ...any) error {
+	return &drivers.Error{Fault: f, Err: fmt.Errorf(format, args...)}
+}
+
+// faultOf tells which fault an error of a transaction is. What the library says about a reply that came through our own
+// checks is an invalid reply.
+func faultOf(err error) drivers.Fault {
+	var refused *modbus.ModbusError
+	if errors.As(err, &refused) {
+		return exceptionFault(refused.ExceptionCode)
+	}
+	var known *drivers.Error
+	if errors.As(err, &known) {
+		return known.Fault
+	}
+	return drivers.BadReply
+}
+
+// exceptionNegativeAcknowledge has no name in the library.
+const exceptionNegativeAcknowledge = 7
+
+// exceptionFault maps an exception code (Application Protocol, 7).
+func exceptionFault(code byte) drivers.Fault {
+	switch code {
+	case modbus.ExceptionCodeIllegalFunction:
+		return drivers.IllegalFunction
+	case modbus.ExceptionCodeIllegalDataAddress:
+		return drivers.IllegalAddress
+	case modbus.ExceptionCodeIllegalDataValue:
+		return drivers.IllegalValue
+	case modbus.ExceptionCodeAcknowledge:
+		return drivers.Acknowledged
+	case modbus.ExceptionCodeServerDeviceBusy:
+		return drivers.Busy
+	case exceptionNegativeAcknowledge:
+		return drivers.NegativeAcknowledge
+	case modbus.ExceptionCodeGatewayPathUnavailable:
+		return drivers.GatewayPath
+	case modbus.ExceptionCodeGatewayTargetDeviceFailedToRespond:
+		return drivers.GatewayTarget
+	}
+	return drivers.DeviceFailure
+}

@@ -1,0 +1,216 @@
+package modbus
+
+import (
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/serial"
+	"github.com/edgeua/edgeua/internal/xmltree"
+)
+
+// TCP is the row for Modbus TCP in the table of drivers.
+func TCP() drivers.Kind { return drivers.Kind{Type: "ModbusTcp", Parse: parseTCP} }
+
+// RTU is the row for Modbus RTU on a serial line in the table of drivers.
+func RTU() drivers.Kind { return drivers.Kind{Type: "ModbusRtu", Parse: parseRTU} }
+
+// Defaults and bounds that need a name.
+const (
+	tcpPort    = 502
+	tcpTimeout = time.Second
+	rtuTimeout = 500 * time.Millisecond
+	// A gap costs the time of its registers, a further request that of a round trip.
+	tcpGap  = 32
+	maxWait = time.Hour
+	maxUnit = 247 // on a serial line; higher ones are reserved
+)
+
+func parseTCP(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
+	s := r.Settings(e)
+	c := &channel{name: s.Required("Name")}
+	s.Required("Type")
+	host := s.Required("Host")
+	if strings.ContainsAny(host, "/ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
+		s.Error("Host", "%s is not a host name or an address; the port goes into TcpPort", xmltree.Quote(host))
+	}
+	c.tcp = &tcpSettings{
+		address:        net.JoinHostPort(host, strconv.Itoa(s.Int("TcpPort", tcpPort, 1, math.MaxUint16))),
+		connectTimeout: s.Millis("ConnectTimeout", 3*time.Second, time.Millisecond, time.Minute),
+		connectDelay:   s.Millis("ConnectDelay", 0, 0, time.Minute),
+		reconnectAfter: s.Int("ReconnectAfterTimeouts", 3, 0, 1000),
+	}
+	s.Done()
+	p := deviceParser{report: r, conversions: conversions, maxUnit: math.MaxUint8, timeout: tcpTimeout, gap: tcpGap}
+	c.devices = p.all(devices)
+	return c
+}
+
+func parseRTU(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
+	s := r.Settings(e)
+	c := &channel{name: s.Required("Name"), rtu: &rtuSettings{}}
+	s.Required("Type")
+	c.rtu.port = parsePort(s)
+	c.rtu.echo = map[string]echoState{"off": echoOff, "on": echoOn, "auto": echoAuto}[s.Choice("LocalEcho", "auto", "off", "on", "auto")]
+	c.rtu.interFrameDelay = s.Millis("InterFrameDelay", 0, 0, time.Minute)
+	c.rtu.unitChangeDelay = s.Millis("UnitChangeDelay", 0, 0, time.Minute)
+	c.rtu.startupDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
+	s.Done()
+	p := deviceParser{report: r, conversions: conversions, minUnit: 1, maxUnit: maxUnit, timeout: rtuTimeout, gap: rtuGap(c.rtu.port)}
+	c.devices = p.all(devices)
+	return c
+}
+
+// parsePort reads a serial line; the defaults are those of Modbus over Serial Line V1.02, 3.2.
+func parsePort(s *xmltree.Settings) serial.Config {
+	c := serial.Config{
+		Port:     s.Required("Port"),
+		BaudRate: s.Int("BaudRate", 19200, 1, 4000000),
+		DataBits: s.Int("DataBits", 8, 5, 8),
+		Parity:   (s.Choice("Parity", "E", "N", "E", "O") + "E")[0],
+		StopBits: s.Int("StopBits", 1, 1, 2),
+	}
+	if !serial.ValidBaudRate(c.BaudRate) {
+		s.Error("BaudRate", "%d is not a rate that serial ports have, such as 9600, 19200 or 115200", c.BaudRate)
+		c.BaudRate = 19200
+	}
+	if c.DataBits != 8 {
+		s.Error("DataBits", "%d cannot carry the bytes of Modbus RTU; it needs 8", c.DataBits)
+	}
+	return c
+}
+
+// thinkingTime is what devices take before they answer, for want of a measurement.
+const thinkingTime = 10 * time.Millisecond
+
+// rtuGap is the number of registers that take as long on the wire as a further request: 13 characters of request and
+// reply besides the data, two silent intervals, and the device's thinking time.
+func rtuGap(p serial.Config) int {
+	c := p.Character()
+	silence := c * 7 / 2
+	if p.BaudRate > fastLine {
+		silence = fastLineSilence
+	}
+	return int((13*c + 2*silence + thinkingTime) / (2 * c))
+}
+
+// deviceParser reads the devices of one channel.
+type deviceParser struct {
+	report           *xmltree.Report
+	conversions      drivers.Conversions
+	minUnit, maxUnit int
+	timeout          time.Duration // default
+	gap              int           // what MaxGap "auto" means
+}
+
+func (p *deviceParser) all(elements []*xmltree.Element) []device {
+	devices := make([]device, len(elements))
+	for i, e := range elements {
+		devices[i] = p.device(e)
+	}
+	return devices
+}
+
+func (p *deviceParser) device(e *xmltree.Element) device {
+	s := p.report.Settings(e)
+	d := device{name: p.name(s), description: s.String("Description", "")}
+	s.Required("Channel")
+	s.Required("Unit")
+	d.unit = byte(s.Int("Unit", p.minUnit, p.minUnit, p.maxUnit))
+	d.disabled = s.Bool("Disabled", false)
+	d.timeout = s.Millis("Timeout", p.timeout, time.Millisecond, time.Minute)
+	d.retries = s.Int("Retries", 1, 0, 10)
+	d.demoteAfter = s.Int("DemoteAfter", 3, 1, 1000)
+	d.suspend.Min = s.Millis("TimeSuspend", 10*time.Second, 100*time.Millisecond, maxWait)
+	d.suspend.Max = s.Millis("MaxSuspend", max(2*time.Minute, d.suspend.Min), d.suspend.Min, 24*maxWait)
+	d.hold = s.Int("HoldPolls", 1, 0, 1000)
+	d.staleAfter = s.Int("StaleAfter", 3, 2, 1000)
+	d.limits = p.limits(s)
+	p.writing(s, &d)
+	p.groups(s, &d, p.tagParser(s))
+	s.Done()
+	return d
+}
+
+// name reads a name that becomes part of a NodeId.
+func (p *deviceParser) name(s *xmltree.Settings) string {
+	name := s.Required("Name")
+	if strings.ContainsAny(name, "./#") {
+		s.Error("Name", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(name))
+	}
+	return name
+}
+
+func (p *deviceParser) limits(s *xmltree.Settings) limits {
+	lim := limits{
+		registers: s.Int("MaxRegisters", 125, 1, 125), // Application Protocol, 6.3
+		bits:      s.Int("MaxBits", 2000, 1, 2000),    // Application Protocol, 6.1
+		gap:       p.gap,
+		alone:     s.Bool("OneTagPerRequest", false),
+	}
+	if gap := s.String("MaxGap", "auto"); gap != "auto" {
+		n, err := strconv.Atoi(gap)
+		if err != nil || n < 0 || n > 125 {
+			s.Error("MaxGap", "%s is neither auto nor a number of registers from 0 to 125", xmltree.Quote(gap))
+		}
+		lim.gap = n
+	}
+	return lim
+}
+
+func (p *deviceParser) writing(s *xmltree.Settings, d *device) {
+	codes := map[string]byte{"auto": 0, "5": 5, "6": 6, "15": 15, "16": 16}
+	d.multiple.register = codes[s.Choice("WriteFunction", "auto", "auto", "6", "16")]
+	d.multiple.coil = codes[s.Choice("WriteCoilFunction", "auto", "auto", "5", "15")]
+	d.afterWrite = afterWrite(s.Choice("AfterWrite", string(writeReadback),
+		string(writeCache), string(writeReadback), string(writeVerify), string(writeNone)))
+}
+
+// tagParser reads what the device sets for its tags.
+func (p *deviceParser) tagParser(s *xmltree.Settings) *tagParser {
+	t := &tagParser{deviceParser: p, tags: map[string]bool{}, folders: map[string]bool{}}
+	t.notation = Notation(s.Choice("Addressing", "", string(Protocol0), string(Protocol1), string(Modicon5), string(Modicon6)))
+	if !s.Has("Addressing") {
+		p.report.Error(s.Element(), "Addressing is missing; it is one of protocol0 (h0), protocol1 (h1), modicon5 (40001) and "+
+			"modicon6 (400001), because manuals count registers from 0 or from 1 and nothing should be guessed")
+	}
+	t.readOnly = s.Bool("ReadOnly", false)
+	t.order = t.byteOrder(s, ABCD)
+	t.msb1 = s.Choice("BitOrder", "lsb0", "lsb0", "msb1") == "msb1"
+	t.swapText = s.Choice("StringOrder", "AB", "AB", "BA") == "BA"
+	t.spans = map[Area]int{Coils: maxWriteBits, DiscreteInputs: 2000, HoldingRegisters: maxWriteRegisters, InputRegisters: 125}
+	return t
+}
+
+func (p *deviceParser) groups(s *xmltree.Settings, d *device, t *tagParser) {
+	names := map[string]bool{}
+	for _, e := range s.Children("Group") {
+		g := p.report.Settings(e)
+		name := g.Required("Name")
+		if names[name] {
+			g.Error("Name", "group %s exists already in this device", xmltree.Quote(name))
+		}
+		names[name] = true
+		d.groups = append(d.groups, p.group(g, name))
+		for _, tag := range g.Children("Tag") {
+			d.tags = append(d.tags, t.tag(tag, d))
+		}
+		g.Done()
+	}
+	if len(d.tags) == 0 {
+		p.report.Warn(s.Element(), "device %s has no tags", xmltree.Quote(d.name))
+	}
+}
+
+func (p *deviceParser) group(s *xmltree.Settings, name string) group {
+	g := group{name: name, phase: -1}
+	g.period = s.Millis("Period", time.Second, 10*time.Millisecond, 24*maxWait)
+	if s.String("Phase", "auto") != "auto" {
+		g.phase = s.Millis("Phase", 0, 0, g.period)
+	}
+	g.subscribed = s.Choice("PollMode", "Always", "Always", "Subscribed") == "Subscribed"
+	return g
+}

@@ -1,0 +1,233 @@
+package modbus
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/xmltree"
+)
+
+// The most that one request can write (Application Protocol, 6.11 and 6.12).
+const (
+	maxWriteBits      = 1968
+	maxWriteRegisters = 123
+)
+
+// tagParser reads the tags of one device.
+type tagParser struct {
+	*deviceParser
+	notation Notation
+	order    Order
+	msb1     bool
+	swapText bool
+	readOnly bool
+	spans    map[Area]int    // the most that a tag that is written may cover
+	tags     map[string]bool // names in lower case
+	folders  map[string]bool // what the dots in them make
+}
+
+func (p *tagParser) tag(e *xmltree.Element, d *device) Tag {
+	s := p.report.Settings(e)
+	g := len(d.groups) - 1
+	t := Tag{Group: g, SwapText: p.swapText, Order: p.byteOrder(s, p.order)}
+	t.Name, t.Description, t.Period = p.tagName(s), s.String("Description", ""), d.groups[g].period
+	addressed := p.address(s, &t)
+	p.valueType(s, &t)
+	t.Access = p.access(s, &t, addressed)
+	p.convert(s, &t)
+	s.Done()
+	if addressed {
+		p.span(s, &t, d.limits)
+	}
+	return t
+}
+
+// tagName refuses names that differ only in case, because many tools cannot tell them apart, and a tag that would be a
+// folder as well.
+func (p *tagParser) tagName(s *xmltree.Settings) string {
+	name := s.Required("Name")
+	key := strings.ToLower(name)
+	switch {
+	case strings.ContainsAny(name, "/#"):
+		s.Error("Name", "%s must not contain / or #; dots make folders", xmltree.Quote(name))
+	case p.tags[key]:
+		s.Error("Name", "tag %s exists already in this device", xmltree.Quote(name))
+	case p.folders[key]:
+		s.Error("Name", "%s is a folder of another tag; rename one of them", xmltree.Quote(name))
+	}
+	p.tags[key] = true
+	for i, c := range key {
+		if c == '.' {
+			p.folder(s, name, key[:i])
+		}
+	}
+	if name != "" && slices.Contains(strings.Split(name, "."), "") {
+		s.Error("Name", "%s has an empty part between its dots", xmltree.Quote(name))
+	}
+	return name
+}
+
+func (p *tagParser) folder(s *xmltree.Settings, name, folder string) {
+	if p.tags[folder] {
+		s.Error("Name", "%s needs a folder %s, but that is a tag; rename one of them", xmltree.Quote(name), xmltree.Quote(folder))
+	}
+	p.folders[folder] = true
+}
+
+func (p *deviceParser) byteOrder(s *xmltree.Settings, def Order) Order {
+	word := s.String("ByteOrder", "")
+	if word == "" {
+		return def
+	}
+	order, ok := orderNames()[word]
+	if !ok {
+		s.Error("ByteOrder", "%s is not one of ABCD, BADC, CDAB, DCBA, CDABGHEF, EFGHABCD", xmltree.Quote(word))
+	}
+	return order
+}
+
+func (p *tagParser) address(s *xmltree.Settings, t *Tag) bool {
+	text := s.Required("Address")
+	if text == "" || p.notation == "" {
+		return false
+	}
+	a, err := ParseAddress(text, p.notation, p.msb1)
+	if err != nil {
+		s.Error("Address", "%s is no address in the notation %s: %v", xmltree.Quote(text), p.notation, err)
+		return false
+	}
+	t.Address = a
+	return true
+}
+
+// valueType reads Type and Length and sets what the node shows.
+func (p *tagParser) valueType(s *xmltree.Settings, t *Tag) {
+	t.Raw = UInt16
+	if bit := t.Address.Area.bits() || t.Address.Area != 0 && t.Address.Bit != noBit; bit {
+		if word := s.String("Type", "Bool"); word != "Bool" {
+			s.Error("Type", "%s does not fit: a single bit is a Bool", xmltree.Quote(word))
+		}
+		t.Raw = Bool
+	} else if word := s.Required("Type"); word != "" {
+		p.registerType(s, t, word)
+	}
+	t.Registers = t.Raw.row().registers
+	if t.Raw == Bool && !t.Address.Area.bits() {
+		t.Registers = 1
+	}
+	p.textLength(s, t)
+	t.Type, t.Length = t.Raw.row().node, t.Address.Length
+	if t.Length > 0 && (t.Raw == String || t.Raw == Bool && !t.Address.Area.bits()) {
+		s.Error("Address", "an array of %s in registers is not supported; make one tag for each", t.Raw)
+	}
+}
+
+func (p *tagParser) registerType(s *xmltree.Settings, t *Tag, word string) {
+	raw, ok := typeByName(word)
+	switch {
+	case !ok:
+		s.Error("Type", "%s is not one of %s%s", xmltree.Quote(word), strings.Join(typeNames(), ", "), xmltree.Suggest(word, typeNames()))
+	case raw == Bool && t.Address.Area != 0:
+		s.Error("Type", "Bool needs a bit of the register, as in %s.0", s.String("Address", ""))
+	default:
+		t.Raw = raw
+	}
+}
+
+func (p *tagParser) textLength(s *xmltree.Settings, t *Tag) {
+	switch {
+	case t.Raw == String:
+		if s.Required("Length") != "" {
+			t.Registers = s.Int("Length", 1, 1, 125)
+		}
+	case s.Has("Length"):
+		s.Error("Length", "is the number of registers of a String; the length of an array goes into the address, as in %s[10]", s.String("Address", "400001"))
+	}
+}
+
+// access is what was asked for, less what area and device allow.
+func (p *tagParser) access(s *xmltree.Settings, t *Tag, addressed bool) drivers.Access {
+	word := s.Choice("Access", "Read", "Read", "ReadWrite", "Write")
+	if word == "Read" {
+		return drivers.ReadOnly
+	}
+	if addressed && !t.Address.Area.writable() {
+		s.Error("Access", "%s: a %s can only be read", word, t.Address.Area)
+	}
+	switch {
+	case p.readOnly && word == "Write":
+		s.Error("Access", "Write does not go with ReadOnly of the device")
+		return drivers.ReadOnly
+	case p.readOnly:
+		return drivers.ReadOnly
+	case word == "Write":
+		return drivers.WriteOnly
+	}
+	return drivers.ReadWrite
+}
+
+// convert reads scaling, units and limits.
+func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
+	c := &t.Conversion
+	if name := s.String("Conversion", ""); name != "" {
+		named, ok := p.conversions[name]
+		if !ok {
+			s.Error("Conversion", "there is no conversion %s in Conversions%s", xmltree.Quote(name), xmltree.Suggest(name, p.conversionNames()))
+		}
+		*c = named
+		c.NotAvailable = slices.Clone(named.NotAvailable)
+	}
+	c.Parse(s)
+	t.Unit, t.Range = c.Unit, c.Range
+	number := t.Raw != Bool && t.Raw != String
+	if !number && (c.Linear.Active() || c.Range.Valid() || len(c.NotAvailable) > 0) {
+		s.Error("Type", "%s has no scale, range or NotAvailable pattern", t.Raw)
+	}
+	if c.Linear.Active() && number {
+		t.Type = t.Raw.row().scaled
+		if t.Raw == Int64 || t.Raw == UInt64 {
+			s.Warn("Type", "a scaled %s is a Double, which is exact only up to 2 to the power of 53", t.Raw)
+		}
+	}
+	p.writeLimits(s, t, number)
+}
+
+func (p *tagParser) writeLimits(s *xmltree.Settings, t *Tag, number bool) {
+	if !s.Has("WriteMin") && !s.Has("WriteMax") {
+		return
+	}
+	t.Write = drivers.Range{Low: s.Float("WriteMin", -math.MaxFloat64), High: s.Float("WriteMax", math.MaxFloat64)}
+	if !t.Write.Valid() {
+		s.Error("WriteMin", "%v is not below WriteMax %v", t.Write.Low, t.Write.High)
+	}
+	if !number || t.Access&drivers.WriteOnly == 0 {
+		s.Error("WriteMin", "is only for numbers that can be written")
+	}
+}
+
+func (p *tagParser) conversionNames() []string {
+	var names []string
+	for name := range p.conversions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// span refuses what does not fit into the area or into one request.
+func (p *tagParser) span(s *xmltree.Settings, t *Tag, lim limits) {
+	most, unit := lim.registers, "registers"
+	if t.Address.Area.bits() {
+		most, unit = lim.bits, "bits"
+	}
+	switch {
+	case t.end() > lastOffset+1:
+		s.Error("Address", "%d %s from offset %d run past the last, %d", t.span(), unit, t.first(), lastOffset)
+	case t.span() > most:
+		s.Error("Address", "%d %s do not fit into one request of at most %d; a value must come in one piece", t.span(), unit, most)
+	case t.Access&drivers.WriteOnly != 0 && t.span() > p.spans[t.Address.Area]:
+		s.Error("Address", "%d %s do not fit into one write of at most %d", t.span(), unit, p.spans[t.Address.Area])
+	}
+}

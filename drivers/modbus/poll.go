@@ -1,0 +1,229 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/edgeua/edgeua/drivers"
+)
+
+// turn serves a block that is due. A unit that is demoted, or has no link, costs nothing but a look at its tags.
+func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
+	d.schedule.Served(b.slot, now)
+	switch {
+	case b.group.subscribed && d.unwatched(b, now):
+	case d.bus.link == nil && !d.connect.tried: // still BadWaitingForInitialData
+	case d.bus.link == nil, b.unit.health.State() == drivers.HealthDemoted:
+		b.fail(drivers.NoCommunication, time.Now())
+	default:
+		d.poll(ctx, b, b.tries())
+	}
+}
+
+// tries is how often a block may be asked for. A unit that failed last time gets no second chance: a dead one is shown
+// sooner and costs the others less.
+func (b *block) tries() int {
+	if b.unit.health.State() == drivers.HealthSuspect {
+		return 1
+	}
+	return 1 + b.device.retries
+}
+
+// poll reads a block and publishes what came of it.
+func (d *driver) poll(ctx context.Context, b *block, tries int) {
+	data, err := d.persist(ctx, b, tries)
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		d.failed(b, err)
+		return
+	}
+	b.good = d.now()
+	if b.refused {
+		b.refused, b.slot.Period = false, b.group.period
+	}
+	d.publish(b, data)
+	d.alive(b.unit)
+}
+
+// persist repeats a read that failed by chance.
+func (d *driver) persist(ctx context.Context, b *block, tries int) ([]byte, error) {
+	for {
+		data, err := d.read(ctx, b)
+		tries--
+		if err == nil || tries <= 0 || d.bus.link == nil {
+			return data, err
+		}
+		switch faultOf(err) {
+		case drivers.NoReply, drivers.BadReply:
+		case drivers.Busy:
+			if err := rest(ctx, busyPause); err != nil {
+				return nil, err
+			}
+		default:
+			return nil, err
+		}
+	}
+}
+
+// failed judges the unit, and the block: a refusal may concern only some of its tags.
+func (d *driver) failed(b *block, err error) {
+	f := faultOf(err)
+	d.judge(b.unit, f)
+	if f == drivers.IllegalAddress || f == drivers.IllegalValue {
+		if d.split(b) {
+			return
+		}
+		d.quarantine(b)
+	}
+	d.log.Debug("read failed", "unit", b.unit.id, "area", b.area.String(), "from", b.start, "count", b.count, "err", err)
+	b.fail(f, time.Now())
+}
+
+// split replaces a block that the device refused by smaller ones, which are tried at once.
+func (d *driver) split(b *block) bool {
+	parts := b.extent.split(b.device.tags, b.device.limits)
+	if parts == nil {
+		return false
+	}
+	d.log.Info("device refuses a block, which is split", "unit", b.unit.id, "area", b.area.String(),
+		"from", b.start, "count", b.count, "parts", len(parts))
+	d.schedule.Remove(b.slot)
+	without := func(list []*block) []*block { return slices.DeleteFunc(list, func(x *block) bool { return x == b }) }
+	d.blocks, b.unit.blocks = without(d.blocks), without(b.unit.blocks)
+	for _, e := range parts {
+		part := d.addBlock(e, b.device, b.group, b.all)
+		part.good = b.good
+		d.schedule.At(part.slot, d.now())
+	}
+	return true
+}
+
+// quarantine asks more rarely for a tag that the device refuses by itself.
+func (d *driver) quarantine(b *block) {
+	if !b.refused {
+		b.refused, b.slot.Period = true, max(b.group.period, quarantineRetry)
+	}
+	d.schedule.At(b.slot, d.now()+b.slot.Period)
+}
+
+// judge holds a failure against the unit. The end of the link says nothing about any unit, and a refusal proves that
+// the unit is alive.
+func (d *driver) judge(u *unit, f drivers.Fault) {
+	if f == drivers.LinkLost || f == drivers.NoCommunication {
+		return
+	}
+	if !f.Demotes() {
+		d.alive(u)
+		return
+	}
+	if u.health.Failed(d.now()) {
+		d.log.Warn("unit does not answer and is left alone", "unit", u.id, "reason", f.String())
+		d.reopen()
+	}
+}
+
+// alive notes an answer; a unit that comes back is read completely, but not all at once.
+func (d *driver) alive(u *unit) {
+	if !u.health.Good() {
+		return
+	}
+	d.log.Info("unit answers again", "unit", u.id)
+	for i, b := range u.blocks {
+		if b.slot.Scheduled() && !b.refused {
+			d.schedule.At(b.slot, d.now()+recoverySpread*time.Duration(i)/time.Duration(len(u.blocks)))
+		}
+	}
+}
+
+// reopen suspects the port when no unit answers.
+func (d *driver) reopen() {
+	if d.bus.reopenAfter == 0 || d.now()-d.connect.opened < d.bus.reopenAfter {
+		return
+	}
+	for _, u := range d.units {
+		if u.health.State() != drivers.HealthDemoted {
+			return
+		}
+	}
+	d.bus.drop(errors.New("no unit answers"))
+}
+
+// probe asks one demoted unit, once, for its smallest block.
+func (d *driver) probe(ctx context.Context, now time.Duration) bool {
+	if d.bus.link == nil {
+		return false
+	}
+	for _, u := range d.units {
+		if u.health.State() == drivers.HealthDemoted && u.health.ProbeAt() <= now && len(u.blocks) > 0 {
+			cheapest := slices.MinFunc(u.blocks, func(a, b *block) int { return a.cost() - b.cost() })
+			d.poll(ctx, cheapest, 1)
+			d.reopen()
+			return true
+		}
+	}
+	return false
+}
+
+// cost is the size of the reply in bytes.
+func (b *block) cost() int {
+	if b.area.bits() {
+		return (b.count + 7) / 8
+	}
+	return 2 * b.count
+}
+
+// unwatched tells whether a block need not be read because nobody watches its tags. Reading goes on for a while when
+// the last watcher has gone, and when the values have become old they say so.
+func (d *driver) unwatched(b *block, now time.Duration) bool {
+	if b.wanted() {
+		b.idle = 0
+		return false
+	}
+	if b.idle == 0 {
+		b.idle = max(now, 1)
+	}
+	if now-b.idle < demandLinger {
+		return false
+	}
+	if now >= b.staleAt() {
+		d.schedule.Remove(b.slot)
+		b.fail(drivers.Stale, time.Now())
+	}
+	return true
+}
+
+func (b *block) wanted() bool {
+	return slices.ContainsFunc(b.points, func(p *point) bool { return p.demand.Load() })
+}
+
+// staleAt is when the values of a block are too old to be called Good. One transaction that hangs is allowed for.
+func (b *block) staleAt() time.Duration {
+	return b.good + time.Duration(b.device.staleAfter)*b.group.period + b.device.timeout
+}
+
+// resume reads at once what somebody began to watch.
+func (d *driver) resume() {
+	for _, b := range d.blocks {
+		if b.group.subscribed && (!b.slot.Scheduled() || b.idle != 0) && b.wanted() {
+			b.idle = 0
+			d.schedule.At(b.slot, d.now())
+		}
+	}
+}
+
+// sweep finds values that have become old because the channel cannot keep up.
+func (d *driver) sweep(now time.Duration) {
+	if now < d.sweepAt {
+		return
+	}
+	d.sweepAt = now + sweepEvery
+	for _, b := range d.blocks {
+		if b.slot.Scheduled() && b.idle == 0 && b.good > 0 && now > b.staleAt() && b.points[0].Good() {
+			b.fail(drivers.Stale, time.Now())
+		}
+	}
+}
