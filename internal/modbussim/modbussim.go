@@ -1,0 +1,295 @@
+// Package modbussim is a Modbus slave in the process: a register map with signals that change by themselves, served over
+// Modbus TCP or RTU, for the demo and for tests. Tests can script faults request by request.
+//
+// It follows the MODBUS Application Protocol V1.1b3 for the functions 1 to 6, 15 and 16 and shares no code with the
+// driver, so that an error in one does not hide in the other. Left out: all other functions, and time on the wire.
+package modbussim
+
+import (
+	"encoding/binary"
+	"math"
+	"sync"
+	"time"
+)
+
+// Area is one of the four address spaces.
+type Area uint8
+
+// The areas, by the function that reads them.
+const (
+	Coils            Area = 1
+	DiscreteInputs   Area = 2
+	HoldingRegisters Area = 3
+	InputRegisters   Area = 4
+)
+
+// Exception codes that the slave uses (Application Protocol, 7).
+const (
+	IllegalFunction = 1
+	IllegalAddress  = 2
+	IllegalValue    = 3
+	GatewayTarget   = 11
+)
+
+// Signal gives the raw value of one or more registers, most significant first, by the time since the map was made.
+type Signal func(elapsed time.Duration) uint64
+
+// Map is what a slave, or several on one line, hold. Only what was set exists; the rest is answered with exception 2.
+// All methods may be called at any time.
+type Map struct {
+	// Refuse, if set, returns the exception for a request, 0 for none. It must be set before serving.
+	Refuse func(unit byte, pdu []byte) byte
+	// Trace, if set, sees every request. It must be set before serving.
+	Trace func(unit byte, pdu []byte)
+
+	start time.Time
+	mu    sync.Mutex
+	units map[byte]*unit
+	mute  map[byte]bool
+	// script and previous belong to scripted faults.
+	script   []Fault
+	previous []byte
+	requests int
+}
+
+type unit struct {
+	areas   [5]store
+	signals []signal
+}
+
+type store struct {
+	values  []uint16
+	defined []bool
+}
+
+type signal struct {
+	area      Area
+	offset    uint16
+	registers int
+	value     Signal
+}
+
+// NewMap returns a map without any unit.
+func NewMap() *Map {
+	return &Map{start: time.Now(), units: map[byte]*unit{}, mute: map[byte]bool{}}
+}
+
+// Set defines registers, or bits as 0 and 1, from offset on.
+func (m *Map) Set(id byte, area Area, offset uint16, values ...uint16) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unit(id).areas[area].set(int(offset), values)
+}
+
+// Get returns a register, or a bit as 0 and 1.
+func (m *Map) Get(id byte, area Area, offset uint16) uint16 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.unit(id).areas[area]
+	if !s.has(int(offset), 1) {
+		return 0
+	}
+	return s.values[offset]
+}
+
+// Signal defines registers whose value changes by itself.
+func (m *Map) Signal(id byte, area Area, offset uint16, registers int, value Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u := m.unit(id)
+	u.signals = append(u.signals, signal{area, offset, registers, value})
+	u.areas[area].set(int(offset), make([]uint16, registers))
+}
+
+// Mute makes a unit silent, or lets it speak again.
+func (m *Map) Mute(id byte, silent bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mute[id] = silent
+}
+
+// Requests is how many requests have been served or dropped so far.
+func (m *Map) Requests() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.requests
+}
+
+func (m *Map) unit(id byte) *unit {
+	u := m.units[id]
+	if u == nil {
+		u = &unit{}
+		m.units[id] = u
+	}
+	return u
+}
+
+func (s *store) set(offset int, values []uint16) {
+	if need := offset + len(values); need > len(s.values) {
+		s.values = append(s.values, make([]uint16, need-len(s.values))...)
+		s.defined = append(s.defined, make([]bool, need-len(s.defined))...)
+	}
+	for i, v := range values {
+		s.values[offset+i], s.defined[offset+i] = v, true
+	}
+}
+
+func (s *store) has(offset, count int) bool {
+	if offset+count > len(s.values) {
+		return false
+	}
+	for _, d := range s.defined[offset : offset+count] {
+		if !d {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *unit) update(elapsed time.Duration) {
+	for _, s := range u.signals {
+		v := s.value(elapsed)
+		for i := range s.registers {
+			u.areas[s.area].values[int(s.offset)+i] = uint16(v >> (16 * (s.registers - 1 - i)))
+		}
+	}
+}
+
+// answer appends the reply PDU to dst. The caller holds mu.
+func (m *Map) answer(dst []byte, id byte, pdu []byte) []byte {
+	u := m.units[id]
+	if u == nil {
+		return append(dst, pdu[0]|0x80, GatewayTarget)
+	}
+	if m.Refuse != nil {
+		if code := m.Refuse(id, pdu); code != 0 {
+			return append(dst, pdu[0]|0x80, code)
+		}
+	}
+	u.update(time.Since(m.start))
+	head := len(dst)
+	dst, code := u.serve(dst, pdu)
+	if code != 0 {
+		return append(dst[:head], pdu[0]|0x80, code)
+	}
+	return dst
+}
+
+func (u *unit) serve(dst, pdu []byte) ([]byte, byte) {
+	if len(pdu) < 5 {
+		return dst, IllegalFunction
+	}
+	offset, count := int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))
+	switch f := pdu[0]; f {
+	case 1, 2:
+		return u.readBits(dst, Area(f), offset, count)
+	case 3, 4:
+		return u.readRegisters(dst, Area(f), offset, count)
+	case 5:
+		return u.write(dst, pdu, Coils, offset, []uint16{uint16(count >> 15)})
+	case 6:
+		return u.write(dst, pdu, HoldingRegisters, offset, []uint16{uint16(count)})
+	case 15, 16:
+		return u.writeMany(dst, pdu, offset, count)
+	}
+	return dst, IllegalFunction
+}
+
+func (u *unit) readBits(dst []byte, area Area, offset, count int) ([]byte, byte) {
+	s := &u.areas[area]
+	switch {
+	case count < 1 || count > 2000:
+		return dst, IllegalValue
+	case !s.has(offset, count):
+		return dst, IllegalAddress
+	}
+	dst = append(dst, byte(area), byte((count+7)/8))
+	for i, v := range s.values[offset : offset+count] {
+		if i%8 == 0 {
+			dst = append(dst, 0)
+		}
+		dst[len(dst)-1] |= byte(v&1) << (i % 8)
+	}
+	return dst, 0
+}
+
+func (u *unit) readRegisters(dst []byte, area Area, offset, count int) ([]byte, byte) {
+	s := &u.areas[area]
+	switch {
+	case count < 1 || count > 125:
+		return dst, IllegalValue
+	case !s.has(offset, count):
+		return dst, IllegalAddress
+	}
+	dst = append(dst, byte(area), byte(2*count))
+	for _, v := range s.values[offset : offset+count] {
+		dst = binary.BigEndian.AppendUint16(dst, v)
+	}
+	return dst, 0
+}
+
+func (u *unit) write(dst, pdu []byte, area Area, offset int, values []uint16) ([]byte, byte) {
+	if !u.areas[area].has(offset, len(values)) {
+		return dst, IllegalAddress
+	}
+	u.areas[area].set(offset, values)
+	return append(dst, pdu[:5]...), 0
+}
+
+func (u *unit) writeMany(dst, pdu []byte, offset, count int) ([]byte, byte) {
+	area, size := HoldingRegisters, 2*count
+	if pdu[0] == 15 {
+		area, size = Coils, (count+7)/8
+	}
+	if count < 1 || size > 246 || len(pdu) != 6+size || int(pdu[5]) != size {
+		return dst, IllegalValue
+	}
+	values := make([]uint16, count)
+	for i := range values {
+		if area == Coils {
+			values[i] = uint16(pdu[6+i/8]>>(i%8)) & 1
+		} else {
+			values[i] = binary.BigEndian.Uint16(pdu[6+2*i:])
+		}
+	}
+	return u.write(dst, pdu, area, offset, values)
+}
+
+// Sine swings between low and high.
+func Sine(period time.Duration, low, high float64) func(time.Duration) float64 {
+	return func(t time.Duration) float64 {
+		return low + (high-low)*(1+math.Sin(2*math.Pi*t.Seconds()/period.Seconds()))/2
+	}
+}
+
+// Ramp rises from low to high and begins again.
+func Ramp(period time.Duration, low, high float64) func(time.Duration) float64 {
+	return func(t time.Duration) float64 {
+		return low + (high-low)*math.Mod(t.Seconds()/period.Seconds(), 1)
+	}
+}
+
+// Square is low for half of the period and high for the other.
+func Square(period time.Duration, low, high float64) func(time.Duration) float64 {
+	return func(t time.Duration) float64 {
+		if math.Mod(t.Seconds()/period.Seconds(), 1) < 0.5 {
+			return low
+		}
+		return high
+	}
+}
+
+// Count goes up by one every step.
+func Count(step time.Duration) func(time.Duration) float64 {
+	return func(t time.Duration) float64 { return float64(t / step) }
+}
+
+// AsInt makes a whole number of a wave: one register for 16 bits, two for 32, four for 64.
+func AsInt(wave func(time.Duration) float64) Signal {
+	return func(t time.Duration) uint64 { return uint64(int64(math.Round(wave(t)))) }
+}
+
+// AsFloat32 makes a Float32 of a wave, over two registers.
+func AsFloat32(wave func(time.Duration) float64) Signal {
+	return func(t time.Duration) uint64 { return uint64(math.Float32bits(float32(wave(t)))) }
+}

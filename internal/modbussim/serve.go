@@ -1,0 +1,224 @@
+package modbussim
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Serve answers Modbus TCP on a listener, which it closes, until ctx ends or the listener fails.
+func Serve(ctx context.Context, l net.Listener, m *Map) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	for {
+		conn, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return errors.Join(err, l.Close())
+		}
+		tasks.Go(func() { ServeConn(ctx, conn, m) })
+	}
+}
+
+// ServeConn answers Modbus TCP on one connection, which it closes, until the peer is done or ctx ends.
+func ServeConn(ctx context.Context, conn net.Conn, m *Map) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	defer func() { _ = conn.Close() }()
+	var in, pdu, out [300]byte
+	for {
+		if _, err := io.ReadFull(conn, in[:6]); err != nil {
+			return
+		}
+		length := int(binary.BigEndian.Uint16(in[4:]))
+		if length < 2 || length > 254 {
+			return
+		}
+		request := in[:6+length]
+		if _, err := io.ReadFull(conn, request[6:]); err != nil {
+			return
+		}
+		x := m.exchange(pdu[:0], request[6], request[7:])
+		x.ID += binary.BigEndian.Uint16(in[:])
+		frame := append(out[:0], byte(x.ID>>8), byte(x.ID), 0, 0, 0, byte(len(x.PDU)+1), x.Unit)
+		frame = append(frame, x.PDU...)
+		if !m.send(ctx, conn, &x, request, frame) {
+			return
+		}
+	}
+}
+
+// ServeRTU answers Modbus RTU until reading fails. Requests to units that are not in the map are ignored, as on a line
+// with several slaves.
+func ServeRTU(ctx context.Context, line io.ReadWriter, m *Map) error {
+	var received []byte
+	var buf [256]byte
+	for {
+		n, err := line.Read(buf[:])
+		if err != nil {
+			return err
+		}
+		received = append(received, buf[:n]...)
+		for {
+			skip, size := nextRTU(received)
+			received = received[skip:]
+			if size == 0 {
+				break
+			}
+			if !m.serveRTU(ctx, line, received[:size]) {
+				return nil
+			}
+			received = received[size:]
+		}
+	}
+}
+
+func (m *Map) serveRTU(ctx context.Context, line io.Writer, request []byte) bool {
+	if !m.knows(request[0]) {
+		return true
+	}
+	x := m.exchange(nil, request[0], request[1:len(request)-2])
+	frame := appendCRC(append([]byte{x.Unit}, x.PDU...))
+	return m.send(ctx, line, &x, request, frame)
+}
+
+func (m *Map) knows(id byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.units[id] != nil
+}
+
+// nextRTU finds a request: bytes to skip, and its size, 0 if it is not complete.
+func nextRTU(b []byte) (skip, size int) {
+	for skip = range b {
+		size = requestSize(b[skip:])
+		if size == 0 || size > len(b)-skip {
+			return skip, 0
+		}
+		if rest := b[skip : skip+size]; size > 0 && crc(rest) == 0 {
+			return skip, size
+		}
+	}
+	return len(b), 0
+}
+
+// requestSize is 0 if it cannot be told yet, and less than 0 if this is no request.
+func requestSize(b []byte) int {
+	switch {
+	case len(b) < 8:
+		return 0
+	case b[1] >= 1 && b[1] <= 6:
+		return 8
+	case b[1] == 15 || b[1] == 16:
+		return 9 + int(b[6])
+	}
+	return -1
+}
+
+func crc(b []byte) uint16 {
+	sum := uint16(0xFFFF)
+	for _, c := range b {
+		sum ^= uint16(c)
+		for range 8 {
+			if sum&1 != 0 {
+				sum = sum>>1 ^ 0xA001
+			} else {
+				sum >>= 1
+			}
+		}
+	}
+	return sum
+}
+
+func appendCRC(b []byte) []byte {
+	sum := crc(b)
+	return append(b, byte(sum), byte(sum>>8))
+}
+
+// exchange answers a request and applies the next fault of the script.
+func (m *Map) exchange(dst []byte, id byte, pdu []byte) Exchange {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests++
+	if m.Trace != nil {
+		m.Trace(id, pdu)
+	}
+	x := Exchange{Unit: id, PDU: m.answer(dst, id, pdu), drop: m.mute[id]}
+	if len(m.script) > 0 {
+		if fault := m.script[0]; fault != nil {
+			fault(&x)
+		}
+		m.script = m.script[1:]
+	}
+	return x
+}
+
+// send puts the answer on the wire; false ends the connection.
+func (m *Map) send(ctx context.Context, w io.Writer, x *Exchange, request, frame []byte) bool {
+	if !pause(ctx, x.Delay) {
+		return false
+	}
+	if x.drop {
+		return !x.close
+	}
+	out := x.shape(request, m.replayed(x, frame))
+	if x.split > 0 && x.split < len(out) {
+		if _, err := w.Write(out[:x.split]); err != nil || !pause(ctx, x.pause) {
+			return false
+		}
+		out = out[x.split:]
+	}
+	_, err := w.Write(out)
+	return err == nil && !x.close
+}
+
+// replayed returns the frame, or the one before in its stead.
+func (m *Map) replayed(x *Exchange, frame []byte) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if x.replay {
+		return slices.Clone(m.previous)
+	}
+	m.previous = append(m.previous[:0], frame...)
+	return frame
+}
+
+func (x *Exchange) shape(request, frame []byte) []byte {
+	if x.echo {
+		frame = bytes.Clone(request)
+	}
+	if x.flip > 0 {
+		frame[x.flip-1] ^= 0x10
+	}
+	if x.cut > 0 {
+		frame = frame[:min(x.cut, len(frame))]
+	}
+	if len(x.before)+len(x.after) > 0 {
+		frame = slices.Concat(x.before, frame, x.after)
+	}
+	return frame
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
