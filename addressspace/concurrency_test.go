@@ -1,12 +1,15 @@
 package addressspace
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/gopcua/opcua/id"
+	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
@@ -17,6 +20,20 @@ type last struct {
 }
 
 func (l *last) Changed(_ *Variable, dv *uabinary.DataValue) { l.dv.Store(dv) }
+
+// inOrder counts values that came when another one was stored already.
+type inOrder struct {
+	last
+	late int
+}
+
+func (o *inOrder) Changed(v *Variable, dv *uabinary.DataValue) {
+	runtime.Gosched()
+	if v.value.Load() != dv {
+		o.late++
+	}
+	o.last.Changed(v, dv)
+}
 
 // TestConcurrentSetAndWatch: whoever watches throughout has seen the value
 // that is stored in the end.
@@ -33,7 +50,7 @@ func TestConcurrentSetAndWatch(t *testing.T) {
 			t.Errorf("demand out of order: %d", n)
 		}
 	})
-	keep := &last{}
+	keep := &inOrder{}
 	v.Watch(keep)
 	var wg sync.WaitGroup
 	for g := range 4 {
@@ -52,8 +69,8 @@ func TestConcurrentSetAndWatch(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, want := keep.dv.Load().Value, v.Value().Value; !got.Equal(want) {
-		t.Errorf("the last value seen is %v, stored is %v", got, want)
+	if got, want := keep.dv.Load().Value, v.Value().Value; !got.Equal(want) || keep.late != 0 {
+		t.Errorf("the last value seen is %v, stored is %v, %d came late", got, want, keep.late)
 	}
 	v.Unwatch(keep)
 	if v.Watched() || watched.Load() != 0 {
@@ -65,12 +82,61 @@ func TestConcurrentSetAndWatch(t *testing.T) {
 // others while he holds a lock that Changed takes.
 func TestChangedMayUnwatch(t *testing.T) {
 	v := newPlant(t).Variable(boiler(".Level"))
-	w := &leaver{}
+	w, others := &leaver{}, [2]recorder{}
 	v.Watch(w)
+	v.Watch(&others[0])
+	v.Watch(&others[1])
 	v.Set(&uabinary.DataValue{})
 	v.Set(&uabinary.DataValue{})
-	if w.calls != 1 || v.Watched() {
-		t.Errorf("%d calls, watched %v", w.calls, v.Watched())
+	if w.calls != 1 || len(others[0].got) != 2 || len(others[1].got) != 2 {
+		t.Errorf("%d calls of the one that left; the others %v", w.calls, others)
+	}
+}
+
+// TestConcurrentAddNamespace: an index, once given, stays.
+func TestConcurrentAddNamespace(t *testing.T) {
+	s := New(testURI)
+	array := s.Variable(numeric(id.Server_NamespaceArray))
+	array.Watch(&inOrder{}) // gives way to the others in the middle of it
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range 100 {
+				uri := fmt.Sprintf("urn:%d", i)
+				runtime.Gosched()
+				if at := s.AddNamespace(uri); s.Namespaces()[at] != uri {
+					t.Errorf("%s is not at %d", uri, at)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	shown := array.Value().Value
+	if len(s.Namespaces()) != 102 || !shown.Equal(uabinary.VariantOf(s.Namespaces())) {
+		t.Errorf("%d namespaces, in the array %d", len(s.Namespaces()), shown.Len())
+	}
+}
+
+// TestInsertBelowRemovedParent is the race that lock order cannot exclude: the
+// parent goes between the checks and the insertion.
+func TestInsertBelowRemovedParent(t *testing.T) {
+	s := newPlant(t)
+	parent := s.Node(boiler(".Pump1"))
+	s.Remove(parent.ID)
+	n := &Node{ID: boiler(".X"), space: s, standard: -1}
+	err := s.insert(n, parent, s.Node(numeric(id.HasComponent)), s.Node(numeric(id.FolderType)))
+	if !errors.Is(err, ua.StatusBadParentNodeIDInvalid) || s.Node(n.ID) != nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestFirstReadDoesNotUndoSet: a value set while the standard one is fetched
+// wins.
+func TestFirstReadDoesNotUndoSet(t *testing.T) {
+	v := New(testURI).Variable(numeric(id.OPCUANamespaceMetadata_NamespaceVersion))
+	v.Set(&uabinary.DataValue{Value: uabinary.StringVariant("new")})
+	if dv := v.loadInitial(); !dv.Value.Equal(uabinary.StringVariant("new")) || !v.Value().Value.Equal(dv.Value) {
+		t.Errorf("%v, then %v", dv.Value, v.Value().Value)
 	}
 }
 
