@@ -35,12 +35,15 @@ func rejectedName(der []byte) string {
 
 // describe names a certificate in a log line: the common name is quoted and cut, for it is the peer's text.
 func describe(c *x509.Certificate) string {
-	name := []rune(c.Subject.CommonName)
-	if len(name) > 64 {
-		name = append(name[:64], '…')
-	}
 	sum := sha256.Sum256(c.Raw)
-	return fmt.Sprintf("%s (SHA-256 %x…)", strconv.QuoteToASCII(string(name)), sum[:8])
+	return fmt.Sprintf("%s (SHA-256 %x…)", quote(c.Subject.CommonName), sum[:8])
+}
+
+func quote(name string) string {
+	if runes := []rune(name); len(runes) > 64 {
+		name = string(runes[:64]) + "..."
+	}
+	return strconv.QuoteToASCII(name)
 }
 
 // splitDER cuts a ByteString of concatenated certificates (Part 6 (1.05), 6.2.6) into bounded pieces.

@@ -80,8 +80,8 @@ func (v *validation) buildChain() error {
 		case v.store.checks.AutoTrust:
 			return nil
 		default:
-			return fail(ua.StatusBadCertificateChainIncomplete, "issuer %q of %s is not known: "+
-				"put its certificate into the issuers or trusted directory", last.Issuer.CommonName, describe(last))
+			return fail(ua.StatusBadCertificateChainIncomplete, "issuer %s of %s is not known: "+
+				"put its certificate into the issuers or trusted directory", quote(last.Issuer.CommonName), describe(last))
 		}
 		if err := checkStructure(issuer); err != nil {
 			return err
