@@ -30,8 +30,8 @@ func (s *Space) Attribute(n *Node, a ua.AttributeID) (uabinary.Variant, ua.Statu
 	switch n.Class {
 	case ua.NodeClassVariable:
 		return n.Variable.attribute(a)
-	case ua.NodeClassObject, ua.NodeClassView:
-		return n.viewAttribute(a)
+	case ua.NodeClassObject:
+		return n.objectAttribute(a)
 	case ua.NodeClassMethod:
 		return methodAttribute(a)
 	}
@@ -75,12 +75,9 @@ func dimensionsVariant(d []uint32) uabinary.Variant {
 	return uabinary.VariantOf(d)
 }
 
-func (n *Node) viewAttribute(a ua.AttributeID) (uabinary.Variant, ua.StatusCode) {
-	switch {
-	case a == ua.AttributeIDEventNotifier:
+func (n *Node) objectAttribute(a ua.AttributeID) (uabinary.Variant, ua.StatusCode) {
+	if a == ua.AttributeIDEventNotifier {
 		return good(uabinary.Uint8Variant(n.EventNotifier))
-	case a == ua.AttributeIDContainsNoLoops && n.Class == ua.NodeClassView:
-		return good(uabinary.BoolVariant(false))
 	}
 	return notProvided()
 }

@@ -18,7 +18,7 @@ type Node struct {
 	Description uabinary.LocalizedText
 
 	Class         ua.NodeClass
-	EventNotifier uint8     // Object, View
+	EventNotifier uint8     // Object
 	Variable      *Variable // not nil if and only if Class is Variable
 	Type          *Type     // not nil if and only if Class is one of the four types
 

@@ -162,6 +162,33 @@ func TestAddRefuses(t *testing.T) {
 	}
 }
 
+func TestAddObjectRefuses(t *testing.T) {
+	s := newPlant(t)
+	n, err := s.AddObject(ObjectOptions{ID: boiler(""), BrowseName: uabinary.QualifiedName{Name: "Boiler"}, Parent: numeric(id.ObjectsFolder)})
+	var refusal *Error
+	if !errors.As(err, &refusal) || n != nil || refusal.ID != boiler("") || err.Error() != "address space: ns=2;s=Boiler: the NodeId is taken" {
+		t.Errorf("%v, %v", n, err)
+	}
+}
+
+// TestEngineeringUnitsOnly: AnalogItemType would demand an EURange.
+func TestEngineeringUnitsOnly_Part8_532(t *testing.T) {
+	s := newPlant(t)
+	n := mustAdd(t, func() (*Node, error) {
+		return s.AddVariable(VariableOptions{
+			ID: uabinary.NumericID(2, 7), BrowseName: uabinary.QualifiedName{Name: "Flow"}, Parent: boiler(""),
+			DataType: numeric(id.Float), EngineeringUnits: &uabinary.EUInformation{UnitID: 1},
+		})
+	})
+	unit := s.Node(uabinary.StringID(2, "ns=2;i=7#EngineeringUnits"))
+	if n.TypeDefinition() != numeric(id.AnalogUnitType) || unit == nil || unit.TypeDefinition() != numeric(id.PropertyType) {
+		t.Errorf("%v, %v", n.TypeDefinition(), unit)
+	}
+	if got := s.Node(numeric(id.FolderType)).TypeDefinition(); !got.IsNull() {
+		t.Errorf("a type has the type %v", got)
+	}
+}
+
 func TestAddVariableUndoneWhenPropertyFails(t *testing.T) {
 	s := newPlant(t)
 	name := uabinary.QualifiedName{NamespaceIndex: 2, Name: "X"}

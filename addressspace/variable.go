@@ -102,7 +102,8 @@ func (v *Variable) push(dv *uabinary.DataValue) {
 	}
 }
 
-// retire tells the watchers that the node is gone (Part 4 (1.05), 5.13.1.1).
+// retire tells the watchers that the node is gone, so that what they monitor
+// does not fall silent on its last value.
 func (v *Variable) retire() {
 	v.setting.Lock()
 	defer v.setting.Unlock()

@@ -227,7 +227,7 @@ func (e *encoder) valueType(n *node) error {
 }
 
 // dataType returns the DataType attribute of a node or field; BaseDataType is
-// the default (Part 6 (1.05), F.6).
+// the default (Part 6 (1.05), F.8, F.13).
 func (s *nodeset) dataType(e *element) (uint32, error) {
 	if text := e.attr("DataType"); text != "" {
 		return s.id(text)
