@@ -6,8 +6,8 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-// CertificateError says at which step of Part 4 (1.05), 6.1.3 a certificate failed. Its text is for
-// the log; only PeerCode may reach the peer.
+// CertificateError says at which step of Part 4 (1.05), 6.1.3 a certificate failed. It is for the log: which
+// codes a peer may hear is decided by the SecureChannel.
 type CertificateError struct {
 	Code ua.StatusCode // the status of the step that failed
 	Err  error         // which certificate and why
@@ -20,19 +20,6 @@ func (e *CertificateError) Error() string {
 
 // Unwrap gives both the StatusCode and the cause to errors.As and errors.Is.
 func (e *CertificateError) Unwrap() []error { return []error{e.Code, e.Err} }
-
-// PeerCode is the StatusCode that may be told to the peer: the generic BadSecurityChecksFailed unless
-// the certificate was already found trusted, so that a stranger learns nothing about the trust list.
-func (e *CertificateError) PeerCode() ua.StatusCode {
-	switch e.Code {
-	case ua.StatusBadCertificateTimeInvalid, ua.StatusBadCertificateIssuerTimeInvalid,
-		ua.StatusBadCertificateURIInvalid,
-		ua.StatusBadCertificateUseNotAllowed, ua.StatusBadCertificateIssuerUseNotAllowed,
-		ua.StatusBadCertificateRevocationUnknown, ua.StatusBadCertificateIssuerRevocationUnknown:
-		return e.Code
-	}
-	return ua.StatusBadSecurityChecksFailed
-}
 
 // codeName is the plain name of a status, without gopcua's prefix and number.
 func codeName(code ua.StatusCode) string {

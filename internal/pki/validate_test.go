@@ -294,22 +294,6 @@ func TestValidate_HostileName(t *testing.T) {
 	}
 }
 
-// The peer hears a specific code only after it was found trusted (security paper 2.2, R2).
-func TestCertificateError_PeerCode(t *testing.T) {
-	for code, want := range map[ua.StatusCode]ua.StatusCode{
-		ua.StatusBadCertificateUntrusted:         ua.StatusBadSecurityChecksFailed,
-		ua.StatusBadCertificateChainIncomplete:   ua.StatusBadSecurityChecksFailed,
-		ua.StatusBadCertificateInvalid:           ua.StatusBadSecurityChecksFailed,
-		ua.StatusBadCertificateRevoked:           ua.StatusBadSecurityChecksFailed,
-		ua.StatusBadCertificateTimeInvalid:       ua.StatusBadCertificateTimeInvalid,
-		ua.StatusBadCertificateRevocationUnknown: ua.StatusBadCertificateRevocationUnknown,
-	} {
-		if got := (&CertificateError{Code: code}).PeerCode(); got != want {
-			t.Errorf("%s: peer hears %s, want %s", codeName(code), codeName(got), codeName(want))
-		}
-	}
-}
-
 // net/url would write these differently; the comparison with the ApplicationDescription needs the bytes.
 func TestApplicationURI_AsWritten(t *testing.T) {
 	for _, uri := range []string{"urn:My PC:Vendor:App", "URN:Host:x", "http://host/a%20b?c#d"} {
