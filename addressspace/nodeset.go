@@ -18,7 +18,6 @@ var nodeset = openNodeset(nodesetFile)
 // standardNodes reads namespace 0 from its file. The bytes are ours: a file
 // that does not fit this code fails the tests, and panics here.
 type standardNodes struct {
-	file    string
 	count   int
 	ids     string // numeric NodeIds, ascending, 2 bytes each
 	offsets string // where the node begins in records, 4 bytes each
@@ -50,7 +49,7 @@ func openNodeset(file string) standardNodes {
 		c.at += n
 		return part
 	}
-	ns := standardNodes{file: file, count: count}
+	ns := standardNodes{count: count}
 	ns.ids = cut(2 * count)
 	ns.offsets = cut(4 * count)
 	ns.text = cut(textLength)

@@ -165,7 +165,7 @@ func (v *Variable) demand(watched bool) {
 // SetDemand makes f hear when the first watcher comes and when the last one
 // goes, in this order and never twice at a time. If there are watchers
 // already, f is called at once. f must not block and must not call Watch,
-// Unwatch or SetX of this Variable. A nil f ends it.
+// Unwatch or a setter of hooks of this Variable. A nil f ends it.
 func (v *Variable) SetDemand(f func(watched bool)) {
 	v.watching.Lock()
 	defer v.watching.Unlock()
