@@ -3,8 +3,9 @@
 //
 // Namespace 0 is the standard nodeset 1.05.02 (Part 5): its whole type system
 // and those instances that this server has something to say about. It lives
-// in one embedded file of 200 KB, written by ns0gen; a node of it becomes a [Node] when it is first asked for. All other nodes are
-// added, and removed, at run time.
+// in one embedded file of 200 KB, written by ns0gen; a node of it becomes a
+// [Node] when it is first asked for. All other nodes are added, and removed,
+// at run time.
 //
 // A [Variable] holds one immutable DataValue. Whoever sets it, pushes it to
 // those who watch it, on his own goroutine; the package starts none. Nothing
