@@ -106,178 +106,6 @@ func (*ApplicationDescription) EncodingID() uint32 {
 	return id.ApplicationDescription_Encoding_DefaultBinary
 }
 
-// AttributeOperand is used by several service sets: Part 4 (1.05), 7.
-type AttributeOperand struct {
-	NodeID      NodeID
-	Alias       string
-	BrowsePath  RelativePath
-	AttributeID ua.AttributeID
-	IndexRange  string
-}
-
-// Append implements [Structure].
-func (x *AttributeOperand) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = AppendString(dst, x.Alias)
-	dst = x.BrowsePath.Append(dst)
-	dst = AppendUint32(dst, uint32(x.AttributeID))
-	dst = AppendString(dst, x.IndexRange)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *AttributeOperand) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.Alias = r.String()
-	x.BrowsePath.Parse(r)
-	x.AttributeID = ua.AttributeID(r.Uint32())
-	x.IndexRange = r.String()
-}
-
-// EncodingID implements [Structure].
-func (*AttributeOperand) EncodingID() uint32 { return id.AttributeOperand_Encoding_DefaultBinary }
-
-// ContentFilter is used by several service sets: Part 4 (1.05), 7.
-type ContentFilter struct {
-	Elements []ContentFilterElement
-}
-
-// Append implements [Structure].
-func (x *ContentFilter) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.Elements)
-	for i := range x.Elements {
-		dst = x.Elements[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *ContentFilter) Parse(r *Reader) {
-	x.Elements = resize(r, x.Elements, r.arrayLength(8))
-	for i := range x.Elements {
-		x.Elements[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*ContentFilter) EncodingID() uint32 { return id.ContentFilter_Encoding_DefaultBinary }
-
-// ContentFilterElement is used by several service sets: Part 4 (1.05), 7.
-type ContentFilterElement struct {
-	FilterOperator ua.FilterOperator
-	FilterOperands []ExtensionObject
-}
-
-// Append implements [Structure].
-func (x *ContentFilterElement) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, uint32(x.FilterOperator))
-	dst = appendArrayLength(dst, x.FilterOperands)
-	for i := range x.FilterOperands {
-		dst = x.FilterOperands[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *ContentFilterElement) Parse(r *Reader) {
-	x.FilterOperator = ua.FilterOperator(r.Uint32())
-	x.FilterOperands = resize(r, x.FilterOperands, r.arrayLength(3))
-	for i := range x.FilterOperands {
-		x.FilterOperands[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*ContentFilterElement) EncodingID() uint32 {
-	return id.ContentFilterElement_Encoding_DefaultBinary
-}
-
-// ContentFilterElementResult is used by several service sets: Part 4 (1.05), 7.
-type ContentFilterElementResult struct {
-	StatusCode             ua.StatusCode
-	OperandStatusCodes     []ua.StatusCode
-	OperandDiagnosticInfos []DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *ContentFilterElementResult) Append(dst []byte) []byte {
-	dst = AppendStatusCode(dst, x.StatusCode)
-	dst = appendArray(dst, x.OperandStatusCodes, AppendStatusCode)
-	dst = appendArrayLength(dst, x.OperandDiagnosticInfos)
-	for i := range x.OperandDiagnosticInfos {
-		dst = x.OperandDiagnosticInfos[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *ContentFilterElementResult) Parse(r *Reader) {
-	x.StatusCode = r.StatusCode()
-	x.OperandStatusCodes = parseArray(r, x.OperandStatusCodes, 4, (*Reader).StatusCode)
-	x.OperandDiagnosticInfos = resize(r, x.OperandDiagnosticInfos, r.arrayLength(1))
-	for i := range x.OperandDiagnosticInfos {
-		x.OperandDiagnosticInfos[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*ContentFilterElementResult) EncodingID() uint32 {
-	return id.ContentFilterElementResult_Encoding_DefaultBinary
-}
-
-// ContentFilterResult is used by several service sets: Part 4 (1.05), 7.
-type ContentFilterResult struct {
-	ElementResults         []ContentFilterElementResult
-	ElementDiagnosticInfos []DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *ContentFilterResult) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.ElementResults)
-	for i := range x.ElementResults {
-		dst = x.ElementResults[i].Append(dst)
-	}
-	dst = appendArrayLength(dst, x.ElementDiagnosticInfos)
-	for i := range x.ElementDiagnosticInfos {
-		dst = x.ElementDiagnosticInfos[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *ContentFilterResult) Parse(r *Reader) {
-	x.ElementResults = resize(r, x.ElementResults, r.arrayLength(12))
-	for i := range x.ElementResults {
-		x.ElementResults[i].Parse(r)
-	}
-	x.ElementDiagnosticInfos = resize(r, x.ElementDiagnosticInfos, r.arrayLength(1))
-	for i := range x.ElementDiagnosticInfos {
-		x.ElementDiagnosticInfos[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*ContentFilterResult) EncodingID() uint32 { return id.ContentFilterResult_Encoding_DefaultBinary }
-
-// ElementOperand is used by several service sets: Part 4 (1.05), 7.
-type ElementOperand struct {
-	Index uint32
-}
-
-// Append implements [Structure].
-func (x *ElementOperand) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, x.Index)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *ElementOperand) Parse(r *Reader) {
-	x.Index = r.Uint32()
-}
-
-// EncodingID implements [Structure].
-func (*ElementOperand) EncodingID() uint32 { return id.ElementOperand_Encoding_DefaultBinary }
-
 // EndpointDescription is used by several service sets: Part 4 (1.05), 7.
 type EndpointDescription struct {
 	EndpointURL         string
@@ -346,6 +174,33 @@ func (x *EphemeralKeyType) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*EphemeralKeyType) EncodingID() uint32 { return id.EphemeralKeyType_Encoding_DefaultBinary }
 
+// HistoryEventFieldList is used by several service sets: Part 4 (1.05), 7.
+type HistoryEventFieldList struct {
+	EventFields []Variant
+}
+
+// Append implements [Structure].
+func (x *HistoryEventFieldList) Append(dst []byte) []byte {
+	dst = appendArrayLength(dst, x.EventFields)
+	for i := range x.EventFields {
+		dst = x.EventFields[i].Append(dst)
+	}
+	return dst
+}
+
+// Parse implements [Structure].
+func (x *HistoryEventFieldList) Parse(r *Reader) {
+	x.EventFields = resize(r, x.EventFields, r.arrayLength(1))
+	for i := range x.EventFields {
+		x.EventFields[i].Parse(r)
+	}
+}
+
+// EncodingID implements [Structure].
+func (*HistoryEventFieldList) EncodingID() uint32 {
+	return id.HistoryEventFieldList_Encoding_DefaultBinary
+}
+
 // KeyValuePair is used by several service sets: Part 4 (1.05), 7.
 type KeyValuePair struct {
 	Key   QualifiedName
@@ -367,25 +222,6 @@ func (x *KeyValuePair) Parse(r *Reader) {
 
 // EncodingID implements [Structure].
 func (*KeyValuePair) EncodingID() uint32 { return id.KeyValuePair_Encoding_DefaultBinary }
-
-// LiteralOperand is used by several service sets: Part 4 (1.05), 7.
-type LiteralOperand struct {
-	Value Variant
-}
-
-// Append implements [Structure].
-func (x *LiteralOperand) Append(dst []byte) []byte {
-	dst = x.Value.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *LiteralOperand) Parse(r *Reader) {
-	x.Value.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*LiteralOperand) EncodingID() uint32 { return id.LiteralOperand_Encoding_DefaultBinary }
 
 // ReadValueID is used by several service sets: Part 4 (1.05), 7.
 type ReadValueID struct {
@@ -557,42 +393,6 @@ func (x *ServiceFault) Parse(r *Reader) {
 
 // EncodingID implements [Structure].
 func (*ServiceFault) EncodingID() uint32 { return id.ServiceFault_Encoding_DefaultBinary }
-
-// SimpleAttributeOperand is used by several service sets: Part 4 (1.05), 7.
-type SimpleAttributeOperand struct {
-	TypeDefinitionID NodeID
-	BrowsePath       []QualifiedName
-	AttributeID      ua.AttributeID
-	IndexRange       string
-}
-
-// Append implements [Structure].
-func (x *SimpleAttributeOperand) Append(dst []byte) []byte {
-	dst = x.TypeDefinitionID.Append(dst)
-	dst = appendArrayLength(dst, x.BrowsePath)
-	for i := range x.BrowsePath {
-		dst = x.BrowsePath[i].Append(dst)
-	}
-	dst = AppendUint32(dst, uint32(x.AttributeID))
-	dst = AppendString(dst, x.IndexRange)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *SimpleAttributeOperand) Parse(r *Reader) {
-	x.TypeDefinitionID.Parse(r)
-	x.BrowsePath = resize(r, x.BrowsePath, r.arrayLength(6))
-	for i := range x.BrowsePath {
-		x.BrowsePath[i].Parse(r)
-	}
-	x.AttributeID = ua.AttributeID(r.Uint32())
-	x.IndexRange = r.String()
-}
-
-// EncodingID implements [Structure].
-func (*SimpleAttributeOperand) EncodingID() uint32 {
-	return id.SimpleAttributeOperand_Encoding_DefaultBinary
-}
 
 // UserTokenPolicy is used by several service sets: Part 4 (1.05), 7.
 type UserTokenPolicy struct {

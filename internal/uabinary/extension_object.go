@@ -1,6 +1,8 @@
 package uabinary
 
 import (
+	"math"
+
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -36,7 +38,8 @@ func (e *ExtensionObject) IsNull() bool { return e.Encoding == BodyNone && e.Typ
 
 // Decode parses the body into s. It fails with BadDecodingError if e carries
 // another type or not exactly one s, and with BadEncodingLimitsExceeded
-// beyond lim. What it reads does not alias the body.
+// beyond lim. What it reads does not alias the body. Nesting is counted anew:
+// whoever decodes ExtensionObjects inside ExtensionObjects bounds how deep.
 func (e *ExtensionObject) Decode(into Structure, lim *Limits) error {
 	if e.Encoding != BodyByteString || e.TypeID != NumericID(0, into.EncodingID()) {
 		return &Error{Code: ua.StatusBadDecodingError, Reason: "ExtensionObject is of another type: " + e.TypeID.String()}
@@ -71,7 +74,7 @@ func (e *ExtensionObject) Parse(r *Reader) {
 	switch e.Encoding {
 	case BodyNone:
 	case BodyByteString, BodyXMLElement:
-		e.Body = r.own(r.bytes(len(r.buf)))
+		e.Body = r.own(r.bytes(math.MaxInt))
 	default:
 		r.failValue("unknown encoding of an ExtensionObject body")
 	}

@@ -7,61 +7,6 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-// AggregateFilter belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
-type AggregateFilter struct {
-	StartTime              DateTime
-	AggregateType          NodeID
-	ProcessingInterval     float64
-	AggregateConfiguration AggregateConfiguration
-}
-
-// Append implements [Structure].
-func (x *AggregateFilter) Append(dst []byte) []byte {
-	dst = AppendDateTime(dst, x.StartTime)
-	dst = x.AggregateType.Append(dst)
-	dst = AppendFloat64(dst, x.ProcessingInterval)
-	dst = x.AggregateConfiguration.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *AggregateFilter) Parse(r *Reader) {
-	x.StartTime = r.DateTime()
-	x.AggregateType.Parse(r)
-	x.ProcessingInterval = r.Float64()
-	x.AggregateConfiguration.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*AggregateFilter) EncodingID() uint32 { return id.AggregateFilter_Encoding_DefaultBinary }
-
-// AggregateFilterResult belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
-type AggregateFilterResult struct {
-	RevisedStartTime              DateTime
-	RevisedProcessingInterval     float64
-	RevisedAggregateConfiguration AggregateConfiguration
-}
-
-// Append implements [Structure].
-func (x *AggregateFilterResult) Append(dst []byte) []byte {
-	dst = AppendDateTime(dst, x.RevisedStartTime)
-	dst = AppendFloat64(dst, x.RevisedProcessingInterval)
-	dst = x.RevisedAggregateConfiguration.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *AggregateFilterResult) Parse(r *Reader) {
-	x.RevisedStartTime = r.DateTime()
-	x.RevisedProcessingInterval = r.Float64()
-	x.RevisedAggregateConfiguration.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*AggregateFilterResult) EncodingID() uint32 {
-	return id.AggregateFilterResult_Encoding_DefaultBinary
-}
-
 // CreateMonitoredItemsRequest belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
 type CreateMonitoredItemsRequest struct {
 	RequestHeader      RequestHeader
@@ -137,31 +82,6 @@ func (*CreateMonitoredItemsResponse) EncodingID() uint32 {
 	return id.CreateMonitoredItemsResponse_Encoding_DefaultBinary
 }
 
-// DataChangeFilter belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
-type DataChangeFilter struct {
-	Trigger       ua.DataChangeTrigger
-	DeadbandType  uint32
-	DeadbandValue float64
-}
-
-// Append implements [Structure].
-func (x *DataChangeFilter) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, uint32(x.Trigger))
-	dst = AppendUint32(dst, x.DeadbandType)
-	dst = AppendFloat64(dst, x.DeadbandValue)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *DataChangeFilter) Parse(r *Reader) {
-	x.Trigger = ua.DataChangeTrigger(r.Uint32())
-	x.DeadbandType = r.Uint32()
-	x.DeadbandValue = r.Float64()
-}
-
-// EncodingID implements [Structure].
-func (*DataChangeFilter) EncodingID() uint32 { return id.DataChangeFilter_Encoding_DefaultBinary }
-
 // DeleteMonitoredItemsRequest belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
 type DeleteMonitoredItemsRequest struct {
 	RequestHeader    RequestHeader
@@ -221,65 +141,6 @@ func (x *DeleteMonitoredItemsResponse) Parse(r *Reader) {
 func (*DeleteMonitoredItemsResponse) EncodingID() uint32 {
 	return id.DeleteMonitoredItemsResponse_Encoding_DefaultBinary
 }
-
-// EventFilter belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
-type EventFilter struct {
-	SelectClauses []SimpleAttributeOperand
-	WhereClause   ContentFilter
-}
-
-// Append implements [Structure].
-func (x *EventFilter) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.SelectClauses)
-	for i := range x.SelectClauses {
-		dst = x.SelectClauses[i].Append(dst)
-	}
-	dst = x.WhereClause.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *EventFilter) Parse(r *Reader) {
-	x.SelectClauses = resize(r, x.SelectClauses, r.arrayLength(14))
-	for i := range x.SelectClauses {
-		x.SelectClauses[i].Parse(r)
-	}
-	x.WhereClause.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*EventFilter) EncodingID() uint32 { return id.EventFilter_Encoding_DefaultBinary }
-
-// EventFilterResult belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
-type EventFilterResult struct {
-	SelectClauseResults         []ua.StatusCode
-	SelectClauseDiagnosticInfos []DiagnosticInfo
-	WhereClauseResult           ContentFilterResult
-}
-
-// Append implements [Structure].
-func (x *EventFilterResult) Append(dst []byte) []byte {
-	dst = appendArray(dst, x.SelectClauseResults, AppendStatusCode)
-	dst = appendArrayLength(dst, x.SelectClauseDiagnosticInfos)
-	for i := range x.SelectClauseDiagnosticInfos {
-		dst = x.SelectClauseDiagnosticInfos[i].Append(dst)
-	}
-	dst = x.WhereClauseResult.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *EventFilterResult) Parse(r *Reader) {
-	x.SelectClauseResults = parseArray(r, x.SelectClauseResults, 4, (*Reader).StatusCode)
-	x.SelectClauseDiagnosticInfos = resize(r, x.SelectClauseDiagnosticInfos, r.arrayLength(1))
-	for i := range x.SelectClauseDiagnosticInfos {
-		x.SelectClauseDiagnosticInfos[i].Parse(r)
-	}
-	x.WhereClauseResult.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*EventFilterResult) EncodingID() uint32 { return id.EventFilterResult_Encoding_DefaultBinary }
 
 // ModifyMonitoredItemsRequest belongs to the MonitoredItem service set: Part 4 (1.05), 5.13.
 type ModifyMonitoredItemsRequest struct {

@@ -83,6 +83,19 @@ func TestHugeLengths(t *testing.T) {
 	}
 }
 
+// A count that the bytes left cannot hold is refused before memory is taken.
+func TestAnnouncedArrays(t *testing.T) {
+	header := (&RequestHeader{}).Append(nil)
+	input := append(AppendUint32(header, 60_000), make([]byte, 60_000*3)...)
+	r := NewReader(input, nil)
+	before := allocated()
+	new(AddNodesRequest).Parse(r)
+	wantCode(t, r, ua.StatusBadDecodingError)
+	if took := allocated() - before; took > 10_000 {
+		t.Errorf("took %d bytes", took)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	lim := &Limits{MaxStringLength: 3, MaxByteStringLength: 4, MaxArrayLength: 2}
 	tests := []struct {

@@ -79,42 +79,6 @@ func (*CreateSubscriptionResponse) EncodingID() uint32 {
 	return id.CreateSubscriptionResponse_Encoding_DefaultBinary
 }
 
-// DataChangeNotification belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type DataChangeNotification struct {
-	MonitoredItems  []MonitoredItemNotification
-	DiagnosticInfos []DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *DataChangeNotification) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.MonitoredItems)
-	for i := range x.MonitoredItems {
-		dst = x.MonitoredItems[i].Append(dst)
-	}
-	dst = appendArrayLength(dst, x.DiagnosticInfos)
-	for i := range x.DiagnosticInfos {
-		dst = x.DiagnosticInfos[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *DataChangeNotification) Parse(r *Reader) {
-	x.MonitoredItems = resize(r, x.MonitoredItems, r.arrayLength(5))
-	for i := range x.MonitoredItems {
-		x.MonitoredItems[i].Parse(r)
-	}
-	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
-	for i := range x.DiagnosticInfos {
-		x.DiagnosticInfos[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*DataChangeNotification) EncodingID() uint32 {
-	return id.DataChangeNotification_Encoding_DefaultBinary
-}
-
 // DeleteSubscriptionsRequest belongs to the Subscription service set: Part 4 (1.05), 5.14.
 type DeleteSubscriptionsRequest struct {
 	RequestHeader   RequestHeader
@@ -170,61 +134,6 @@ func (x *DeleteSubscriptionsResponse) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*DeleteSubscriptionsResponse) EncodingID() uint32 {
 	return id.DeleteSubscriptionsResponse_Encoding_DefaultBinary
-}
-
-// EventFieldList belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type EventFieldList struct {
-	ClientHandle uint32
-	EventFields  []Variant
-}
-
-// Append implements [Structure].
-func (x *EventFieldList) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, x.ClientHandle)
-	dst = appendArrayLength(dst, x.EventFields)
-	for i := range x.EventFields {
-		dst = x.EventFields[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *EventFieldList) Parse(r *Reader) {
-	x.ClientHandle = r.Uint32()
-	x.EventFields = resize(r, x.EventFields, r.arrayLength(1))
-	for i := range x.EventFields {
-		x.EventFields[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*EventFieldList) EncodingID() uint32 { return id.EventFieldList_Encoding_DefaultBinary }
-
-// EventNotificationList belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type EventNotificationList struct {
-	Events []EventFieldList
-}
-
-// Append implements [Structure].
-func (x *EventNotificationList) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.Events)
-	for i := range x.Events {
-		dst = x.Events[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *EventNotificationList) Parse(r *Reader) {
-	x.Events = resize(r, x.Events, r.arrayLength(8))
-	for i := range x.Events {
-		x.Events[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*EventNotificationList) EncodingID() uint32 {
-	return id.EventNotificationList_Encoding_DefaultBinary
 }
 
 // ModifySubscriptionRequest belongs to the Subscription service set: Part 4 (1.05), 5.14.
@@ -295,61 +204,6 @@ func (x *ModifySubscriptionResponse) Parse(r *Reader) {
 func (*ModifySubscriptionResponse) EncodingID() uint32 {
 	return id.ModifySubscriptionResponse_Encoding_DefaultBinary
 }
-
-// MonitoredItemNotification belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type MonitoredItemNotification struct {
-	ClientHandle uint32
-	Value        DataValue
-}
-
-// Append implements [Structure].
-func (x *MonitoredItemNotification) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, x.ClientHandle)
-	dst = x.Value.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *MonitoredItemNotification) Parse(r *Reader) {
-	x.ClientHandle = r.Uint32()
-	x.Value.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*MonitoredItemNotification) EncodingID() uint32 {
-	return id.MonitoredItemNotification_Encoding_DefaultBinary
-}
-
-// NotificationMessage belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type NotificationMessage struct {
-	SequenceNumber   uint32
-	PublishTime      DateTime
-	NotificationData []ExtensionObject
-}
-
-// Append implements [Structure].
-func (x *NotificationMessage) Append(dst []byte) []byte {
-	dst = AppendUint32(dst, x.SequenceNumber)
-	dst = AppendDateTime(dst, x.PublishTime)
-	dst = appendArrayLength(dst, x.NotificationData)
-	for i := range x.NotificationData {
-		dst = x.NotificationData[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *NotificationMessage) Parse(r *Reader) {
-	x.SequenceNumber = r.Uint32()
-	x.PublishTime = r.DateTime()
-	x.NotificationData = resize(r, x.NotificationData, r.arrayLength(3))
-	for i := range x.NotificationData {
-		x.NotificationData[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*NotificationMessage) EncodingID() uint32 { return id.NotificationMessage_Encoding_DefaultBinary }
 
 // PublishRequest belongs to the Subscription service set: Part 4 (1.05), 5.14.
 type PublishRequest struct {
@@ -527,30 +381,6 @@ func (x *SetPublishingModeResponse) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*SetPublishingModeResponse) EncodingID() uint32 {
 	return id.SetPublishingModeResponse_Encoding_DefaultBinary
-}
-
-// StatusChangeNotification belongs to the Subscription service set: Part 4 (1.05), 5.14.
-type StatusChangeNotification struct {
-	Status         ua.StatusCode
-	DiagnosticInfo DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *StatusChangeNotification) Append(dst []byte) []byte {
-	dst = AppendStatusCode(dst, x.Status)
-	dst = x.DiagnosticInfo.Append(dst)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *StatusChangeNotification) Parse(r *Reader) {
-	x.Status = r.StatusCode()
-	x.DiagnosticInfo.Parse(r)
-}
-
-// EncodingID implements [Structure].
-func (*StatusChangeNotification) EncodingID() uint32 {
-	return id.StatusChangeNotification_Encoding_DefaultBinary
 }
 
 // SubscriptionAcknowledgement belongs to the Subscription service set: Part 4 (1.05), 5.14.

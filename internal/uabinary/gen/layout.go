@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -23,7 +24,9 @@ const common = "common"
 func layout() []group {
 	return []group{
 		{file: common, where: "is used by several service sets: Part 4 (1.05), 7",
-			roots: []string{"ServiceFault", "RequestHeader", "ResponseHeader", "ContentFilter", "ElementOperand", "LiteralOperand", "AttributeOperand", "SimpleAttributeOperand", "AdditionalParametersType", "EphemeralKeyType"}},
+			roots: []string{"ServiceFault", "RequestHeader", "ResponseHeader", "AdditionalParametersType", "EphemeralKeyType"}},
+		{file: "content_filter", where: "selects nodes and events: Part 4 (1.05), 7.7",
+			roots: []string{"ContentFilter", "ContentFilterResult", "ElementOperand", "LiteralOperand", "AttributeOperand", "SimpleAttributeOperand"}},
 		{file: "discovery", where: "belongs to the Discovery service set: Part 4 (1.05), 5.5",
 			roots: []string{"FindServers*", "FindServersOnNetwork*", "GetEndpoints*", "RegisterServer*", "RegisterServer2*", "MdnsDiscoveryConfiguration"}},
 		{file: "secure_channel", where: "belongs to the SecureChannel service set: Part 4 (1.05), 5.6",
@@ -31,25 +34,35 @@ func layout() []group {
 		{file: "session", where: "belongs to the Session service set: Part 4 (1.05), 5.7",
 			roots: []string{"CreateSession*", "ActivateSession*", "CloseSession*", "Cancel*", "AnonymousIdentityToken", "UserNameIdentityToken", "X509IdentityToken", "IssuedIdentityToken"}},
 		{file: "node_management", where: "belongs to the NodeManagement service set: Part 4 (1.05), 5.8",
-			roots: []string{"AddNodes*", "AddReferences*", "DeleteNodes*", "DeleteReferences*", "ObjectAttributes", "VariableAttributes", "MethodAttributes", "ObjectTypeAttributes", "VariableTypeAttributes", "ReferenceTypeAttributes", "DataTypeAttributes", "ViewAttributes", "GenericAttributes"}},
+			roots: []string{"AddNodes*", "AddReferences*", "DeleteNodes*", "DeleteReferences*"}},
+		{file: "node_attributes", where: "gives AddNodes the Attributes of a node: Part 4 (1.05), 7.24",
+			roots: []string{"ObjectAttributes", "VariableAttributes", "MethodAttributes", "ObjectTypeAttributes", "VariableTypeAttributes", "ReferenceTypeAttributes", "DataTypeAttributes", "ViewAttributes", "GenericAttributes"}},
 		{file: "view", where: "belongs to the View service set: Part 4 (1.05), 5.9",
 			roots: []string{"Browse*", "BrowseNext*", "TranslateBrowsePathsToNodeIDs*", "RegisterNodes*", "UnregisterNodes*"}},
 		{file: "query", where: "belongs to the Query service set: Part 4 (1.05), 5.10",
 			roots: []string{"QueryFirst*", "QueryNext*"}},
 		{file: "attribute", where: "belongs to the Attribute service set: Part 4 (1.05), 5.11",
 			roots: []string{"Read*", "Write*"}},
-		{file: "history", where: "serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6",
-			roots: []string{"HistoryRead*", "HistoryUpdate*", "ReadEventDetails", "ReadRawModifiedDetails", "ReadProcessedDetails", "ReadAtTimeDetails", "ReadAnnotationDataDetails", "HistoryData", "HistoryModifiedData", "HistoryEvent", "UpdateDataDetails", "UpdateStructureDataDetails", "UpdateEventDetails", "DeleteRawModifiedDetails", "DeleteAtTimeDetails", "DeleteEventDetails", "Annotation"}},
+		{file: "history_read", where: "serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6",
+			roots: []string{"HistoryRead*", "ReadEventDetails", "ReadRawModifiedDetails", "ReadProcessedDetails", "ReadAtTimeDetails", "ReadAnnotationDataDetails", "HistoryData", "HistoryModifiedData", "HistoryEvent", "Annotation"}},
+		{file: "history_update", where: "serves HistoryUpdate: Part 4 (1.05), 5.11.5; Part 11 (1.05), 6",
+			roots: []string{"HistoryUpdate*", "UpdateDataDetails", "UpdateStructureDataDetails", "UpdateEventDetails", "DeleteRawModifiedDetails", "DeleteAtTimeDetails", "DeleteEventDetails"}},
 		{file: "method", where: "belongs to the Method service set: Part 4 (1.05), 5.12",
 			roots: []string{"Call*"}},
 		{file: "monitored_item", where: "belongs to the MonitoredItem service set: Part 4 (1.05), 5.13",
-			roots: []string{"CreateMonitoredItems*", "ModifyMonitoredItems*", "SetMonitoringMode*", "SetTriggering*", "DeleteMonitoredItems*", "DataChangeFilter", "EventFilter", "EventFilterResult", "AggregateFilter", "AggregateFilterResult"}},
+			roots: []string{"CreateMonitoredItems*", "ModifyMonitoredItems*", "SetMonitoringMode*", "SetTriggering*", "DeleteMonitoredItems*"}},
+		{file: "monitoring_filter", where: "selects what a MonitoredItem reports: Part 4 (1.05), 7.22",
+			roots: []string{"DataChangeFilter", "EventFilter", "EventFilterResult", "AggregateFilter", "AggregateFilterResult"}},
 		{file: "subscription", where: "belongs to the Subscription service set: Part 4 (1.05), 5.14",
-			roots: []string{"CreateSubscription*", "ModifySubscription*", "SetPublishingMode*", "Publish*", "Republish*", "TransferSubscriptions*", "DeleteSubscriptions*", "DataChangeNotification", "EventNotificationList", "StatusChangeNotification"}},
+			roots: []string{"CreateSubscription*", "ModifySubscription*", "SetPublishingMode*", "Publish*", "Republish*", "TransferSubscriptions*", "DeleteSubscriptions*"}},
+		{file: "notification", where: "carries what a Subscription reports: Part 4 (1.05), 7.25 and 7.26",
+			roots: []string{"NotificationMessage", "DataChangeNotification", "EventNotificationList", "StatusChangeNotification"}},
 		{file: "data_type", where: "describes DataTypes and values: Part 3 (1.05), 8; Part 8 (1.05), 5.6",
 			roots: []string{"Argument", "EnumValueType", "EnumDefinition", "StructureDefinition", "OptionSet", "TimeZoneDataType", "RolePermissionType", "IdentityMappingRuleType", "Range", "EUInformation", "AxisInformation", "XVType", "ComplexNumberType", "DoubleComplexNumberType"}},
 		{file: "server", where: "describes a Server: Part 5 (1.05), 12",
-			roots: []string{"ServerStatusDataType", "RedundantServerDataType", "NetworkGroupDataType", "ServerDiagnosticsSummaryDataType", "SamplingIntervalDiagnosticsDataType", "SessionDiagnosticsDataType", "SessionSecurityDiagnosticsDataType", "SubscriptionDiagnosticsDataType", "ModelChangeStructureDataType", "SemanticChangeStructureDataType", "ProgramDiagnosticDataType", "ProgramDiagnostic2DataType", "TrustListDataType"}},
+			roots: []string{"ServerStatusDataType", "RedundantServerDataType", "NetworkGroupDataType", "ModelChangeStructureDataType", "SemanticChangeStructureDataType", "ProgramDiagnosticDataType", "ProgramDiagnostic2DataType", "TrustListDataType"}},
+		{file: "diagnostics", where: "counts what happens in a Server: Part 5 (1.05), 12",
+			roots: []string{"ServerDiagnosticsSummaryDataType", "SamplingIntervalDiagnosticsDataType", "SessionDiagnosticsDataType", "SessionSecurityDiagnosticsDataType", "SubscriptionDiagnosticsDataType"}},
 	}
 }
 
@@ -57,18 +70,20 @@ func layout() []group {
 // needs it, or common. It fails if a service is in none.
 func arrange(s *schema) ([]group, error) {
 	groups := layout()
-	owner := map[string]string{}
+	named := map[string]string{}
 	for i := range groups {
 		groups[i].roots = expand(groups[i].roots)
 		for _, name := range groups[i].roots {
-			owner[name] = groups[i].file
+			named[name] = groups[i].file
 		}
 	}
+	owner := maps.Clone(named)
 	for _, g := range groups {
 		for _, name := range g.roots {
-			if err := s.claim(owner, name, g.file, nil); err != nil {
+			if err := s.check(name, nil); err != nil {
 				return nil, err
 			}
+			s.claim(owner, named, name, g.file)
 		}
 	}
 	for _, name := range s.services {
@@ -77,12 +92,11 @@ func arrange(s *schema) ([]group, error) {
 		}
 	}
 	for i := range groups {
-		for name, file := range owner {
-			if file == groups[i].file {
+		for _, name := range slices.Sorted(maps.Keys(owner)) {
+			if owner[name] == groups[i].file {
 				groups[i].types = append(groups[i].types, s.structs[name])
 			}
 		}
-		slices.SortFunc(groups[i].types, func(a, b *structure) int { return strings.Compare(a.name, b.name) })
 	}
 	return groups, nil
 }
@@ -99,10 +113,10 @@ func expand(roots []string) (names []string) {
 	return names
 }
 
-// claim follows the fields of a type: what nobody owns becomes file's, what
-// somebody else owns becomes common unless it is named. within holds the types
-// on the way here: one that contains itself would need a nesting limit.
-func (s *schema) claim(owner map[string]string, name, file string, within []string) error {
+// check refuses structures that the emitted code could not bound: one that
+// contains itself would recurse without limit, an array of one without fields
+// would cost its sender nothing. within holds the types on the way here.
+func (s *schema) check(name string, within []string) error {
 	st := s.structs[name]
 	switch {
 	case st == nil:
@@ -112,26 +126,31 @@ func (s *schema) claim(owner map[string]string, name, file string, within []stri
 	case slices.Contains(within, name):
 		return fmt.Errorf("%s contains itself", name)
 	}
-	within = append(within, name)
 	for _, f := range st.fields {
 		if s.structs[f.elem] == nil {
 			continue
 		}
-		if owner[f.elem] == "" {
-			owner[f.elem] = file
-		} else if owner[f.elem] != file && !s.isNamed(f.elem) {
-			owner[f.elem] = common
-		}
-		if err := s.claim(owner, f.elem, file, within); err != nil {
+		if err := s.check(f.elem, append(within, name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// isNamed reports whether the layout names the type itself.
-func (s *schema) isNamed(name string) bool {
-	return slices.ContainsFunc(layout(), func(g group) bool {
-		return slices.Contains(expand(g.roots), name)
-	})
+// claim gives the structures inside name to file, or to common if another file
+// has claimed them. Named ones look after themselves.
+func (s *schema) claim(owner, named map[string]string, name, file string) {
+	for _, f := range s.structs[name].fields {
+		if s.structs[f.elem] == nil || named[f.elem] != "" {
+			continue
+		}
+		switch owner[f.elem] {
+		case "":
+			owner[f.elem] = file
+		case file:
+		default:
+			owner[f.elem] = common
+		}
+		s.claim(owner, named, f.elem, file)
+	}
 }

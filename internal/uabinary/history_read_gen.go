@@ -7,7 +7,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-// Annotation serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// Annotation serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type Annotation struct {
 	Message        string
 	UserName       string
@@ -32,81 +32,7 @@ func (x *Annotation) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*Annotation) EncodingID() uint32 { return id.Annotation_Encoding_DefaultBinary }
 
-// DeleteAtTimeDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type DeleteAtTimeDetails struct {
-	NodeID   NodeID
-	ReqTimes []DateTime
-}
-
-// Append implements [Structure].
-func (x *DeleteAtTimeDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = appendArray(dst, x.ReqTimes, AppendDateTime)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *DeleteAtTimeDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.ReqTimes = parseArray(r, x.ReqTimes, 8, (*Reader).DateTime)
-}
-
-// EncodingID implements [Structure].
-func (*DeleteAtTimeDetails) EncodingID() uint32 { return id.DeleteAtTimeDetails_Encoding_DefaultBinary }
-
-// DeleteEventDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type DeleteEventDetails struct {
-	NodeID   NodeID
-	EventIDs [][]byte
-}
-
-// Append implements [Structure].
-func (x *DeleteEventDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = appendArray(dst, x.EventIDs, AppendByteString)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *DeleteEventDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.EventIDs = parseArray(r, x.EventIDs, 4, (*Reader).ByteString)
-}
-
-// EncodingID implements [Structure].
-func (*DeleteEventDetails) EncodingID() uint32 { return id.DeleteEventDetails_Encoding_DefaultBinary }
-
-// DeleteRawModifiedDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type DeleteRawModifiedDetails struct {
-	NodeID           NodeID
-	IsDeleteModified bool
-	StartTime        DateTime
-	EndTime          DateTime
-}
-
-// Append implements [Structure].
-func (x *DeleteRawModifiedDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = AppendBool(dst, x.IsDeleteModified)
-	dst = AppendDateTime(dst, x.StartTime)
-	dst = AppendDateTime(dst, x.EndTime)
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *DeleteRawModifiedDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.IsDeleteModified = r.Bool()
-	x.StartTime = r.DateTime()
-	x.EndTime = r.DateTime()
-}
-
-// EncodingID implements [Structure].
-func (*DeleteRawModifiedDetails) EncodingID() uint32 {
-	return id.DeleteRawModifiedDetails_Encoding_DefaultBinary
-}
-
-// HistoryData serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryData serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryData struct {
 	DataValues []DataValue
 }
@@ -131,7 +57,7 @@ func (x *HistoryData) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryData) EncodingID() uint32 { return id.HistoryData_Encoding_DefaultBinary }
 
-// HistoryEvent serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryEvent serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryEvent struct {
 	Events []HistoryEventFieldList
 }
@@ -156,34 +82,7 @@ func (x *HistoryEvent) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryEvent) EncodingID() uint32 { return id.HistoryEvent_Encoding_DefaultBinary }
 
-// HistoryEventFieldList serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type HistoryEventFieldList struct {
-	EventFields []Variant
-}
-
-// Append implements [Structure].
-func (x *HistoryEventFieldList) Append(dst []byte) []byte {
-	dst = appendArrayLength(dst, x.EventFields)
-	for i := range x.EventFields {
-		dst = x.EventFields[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *HistoryEventFieldList) Parse(r *Reader) {
-	x.EventFields = resize(r, x.EventFields, r.arrayLength(1))
-	for i := range x.EventFields {
-		x.EventFields[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*HistoryEventFieldList) EncodingID() uint32 {
-	return id.HistoryEventFieldList_Encoding_DefaultBinary
-}
-
-// HistoryModifiedData serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryModifiedData serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryModifiedData struct {
 	DataValues        []DataValue
 	ModificationInfos []ModificationInfo
@@ -217,7 +116,7 @@ func (x *HistoryModifiedData) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryModifiedData) EncodingID() uint32 { return id.HistoryModifiedData_Encoding_DefaultBinary }
 
-// HistoryReadRequest serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryReadRequest serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryReadRequest struct {
 	RequestHeader             RequestHeader
 	HistoryReadDetails        ExtensionObject
@@ -254,7 +153,7 @@ func (x *HistoryReadRequest) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryReadRequest) EncodingID() uint32 { return id.HistoryReadRequest_Encoding_DefaultBinary }
 
-// HistoryReadResponse serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryReadResponse serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryReadResponse struct {
 	ResponseHeader  ResponseHeader
 	Results         []HistoryReadResult
@@ -291,7 +190,7 @@ func (x *HistoryReadResponse) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryReadResponse) EncodingID() uint32 { return id.HistoryReadResponse_Encoding_DefaultBinary }
 
-// HistoryReadResult serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryReadResult serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryReadResult struct {
 	StatusCode        ua.StatusCode
 	ContinuationPoint []byte
@@ -316,7 +215,7 @@ func (x *HistoryReadResult) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryReadResult) EncodingID() uint32 { return id.HistoryReadResult_Encoding_DefaultBinary }
 
-// HistoryReadValueID serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// HistoryReadValueID serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type HistoryReadValueID struct {
 	NodeID            NodeID
 	IndexRange        string
@@ -344,107 +243,7 @@ func (x *HistoryReadValueID) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*HistoryReadValueID) EncodingID() uint32 { return id.HistoryReadValueID_Encoding_DefaultBinary }
 
-// HistoryUpdateRequest serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type HistoryUpdateRequest struct {
-	RequestHeader        RequestHeader
-	HistoryUpdateDetails []ExtensionObject
-}
-
-// Append implements [Structure].
-func (x *HistoryUpdateRequest) Append(dst []byte) []byte {
-	dst = x.RequestHeader.Append(dst)
-	dst = appendArrayLength(dst, x.HistoryUpdateDetails)
-	for i := range x.HistoryUpdateDetails {
-		dst = x.HistoryUpdateDetails[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *HistoryUpdateRequest) Parse(r *Reader) {
-	x.RequestHeader.Parse(r)
-	x.HistoryUpdateDetails = resize(r, x.HistoryUpdateDetails, r.arrayLength(3))
-	for i := range x.HistoryUpdateDetails {
-		x.HistoryUpdateDetails[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*HistoryUpdateRequest) EncodingID() uint32 {
-	return id.HistoryUpdateRequest_Encoding_DefaultBinary
-}
-
-// HistoryUpdateResponse serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type HistoryUpdateResponse struct {
-	ResponseHeader  ResponseHeader
-	Results         []HistoryUpdateResult
-	DiagnosticInfos []DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *HistoryUpdateResponse) Append(dst []byte) []byte {
-	dst = x.ResponseHeader.Append(dst)
-	dst = appendArrayLength(dst, x.Results)
-	for i := range x.Results {
-		dst = x.Results[i].Append(dst)
-	}
-	dst = appendArrayLength(dst, x.DiagnosticInfos)
-	for i := range x.DiagnosticInfos {
-		dst = x.DiagnosticInfos[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *HistoryUpdateResponse) Parse(r *Reader) {
-	x.ResponseHeader.Parse(r)
-	x.Results = resize(r, x.Results, r.arrayLength(12))
-	for i := range x.Results {
-		x.Results[i].Parse(r)
-	}
-	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
-	for i := range x.DiagnosticInfos {
-		x.DiagnosticInfos[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*HistoryUpdateResponse) EncodingID() uint32 {
-	return id.HistoryUpdateResponse_Encoding_DefaultBinary
-}
-
-// HistoryUpdateResult serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type HistoryUpdateResult struct {
-	StatusCode       ua.StatusCode
-	OperationResults []ua.StatusCode
-	DiagnosticInfos  []DiagnosticInfo
-}
-
-// Append implements [Structure].
-func (x *HistoryUpdateResult) Append(dst []byte) []byte {
-	dst = AppendStatusCode(dst, x.StatusCode)
-	dst = appendArray(dst, x.OperationResults, AppendStatusCode)
-	dst = appendArrayLength(dst, x.DiagnosticInfos)
-	for i := range x.DiagnosticInfos {
-		dst = x.DiagnosticInfos[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *HistoryUpdateResult) Parse(r *Reader) {
-	x.StatusCode = r.StatusCode()
-	x.OperationResults = parseArray(r, x.OperationResults, 4, (*Reader).StatusCode)
-	x.DiagnosticInfos = resize(r, x.DiagnosticInfos, r.arrayLength(1))
-	for i := range x.DiagnosticInfos {
-		x.DiagnosticInfos[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*HistoryUpdateResult) EncodingID() uint32 { return id.HistoryUpdateResult_Encoding_DefaultBinary }
-
-// ModificationInfo serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ModificationInfo serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ModificationInfo struct {
 	ModificationTime DateTime
 	UpdateType       ua.HistoryUpdateType
@@ -469,7 +268,7 @@ func (x *ModificationInfo) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*ModificationInfo) EncodingID() uint32 { return id.ModificationInfo_Encoding_DefaultBinary }
 
-// ReadAnnotationDataDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ReadAnnotationDataDetails serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ReadAnnotationDataDetails struct {
 	ReqTimes []DateTime
 }
@@ -490,7 +289,7 @@ func (*ReadAnnotationDataDetails) EncodingID() uint32 {
 	return id.ReadAnnotationDataDetails_Encoding_DefaultBinary
 }
 
-// ReadAtTimeDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ReadAtTimeDetails serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ReadAtTimeDetails struct {
 	ReqTimes        []DateTime
 	UseSimpleBounds bool
@@ -512,7 +311,7 @@ func (x *ReadAtTimeDetails) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*ReadAtTimeDetails) EncodingID() uint32 { return id.ReadAtTimeDetails_Encoding_DefaultBinary }
 
-// ReadEventDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ReadEventDetails serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ReadEventDetails struct {
 	NumValuesPerNode uint32
 	StartTime        DateTime
@@ -540,7 +339,7 @@ func (x *ReadEventDetails) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*ReadEventDetails) EncodingID() uint32 { return id.ReadEventDetails_Encoding_DefaultBinary }
 
-// ReadProcessedDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ReadProcessedDetails serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ReadProcessedDetails struct {
 	StartTime              DateTime
 	EndTime                DateTime
@@ -579,7 +378,7 @@ func (*ReadProcessedDetails) EncodingID() uint32 {
 	return id.ReadProcessedDetails_Encoding_DefaultBinary
 }
 
-// ReadRawModifiedDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
+// ReadRawModifiedDetails serves HistoryRead: Part 4 (1.05), 5.11.3; Part 11 (1.05), 6.
 type ReadRawModifiedDetails struct {
 	IsReadModified   bool
 	StartTime        DateTime
@@ -610,102 +409,4 @@ func (x *ReadRawModifiedDetails) Parse(r *Reader) {
 // EncodingID implements [Structure].
 func (*ReadRawModifiedDetails) EncodingID() uint32 {
 	return id.ReadRawModifiedDetails_Encoding_DefaultBinary
-}
-
-// UpdateDataDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type UpdateDataDetails struct {
-	NodeID               NodeID
-	PerformInsertReplace ua.PerformUpdateType
-	UpdateValues         []DataValue
-}
-
-// Append implements [Structure].
-func (x *UpdateDataDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = AppendUint32(dst, uint32(x.PerformInsertReplace))
-	dst = appendArrayLength(dst, x.UpdateValues)
-	for i := range x.UpdateValues {
-		dst = x.UpdateValues[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *UpdateDataDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
-	x.UpdateValues = resize(r, x.UpdateValues, r.arrayLength(1))
-	for i := range x.UpdateValues {
-		x.UpdateValues[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*UpdateDataDetails) EncodingID() uint32 { return id.UpdateDataDetails_Encoding_DefaultBinary }
-
-// UpdateEventDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type UpdateEventDetails struct {
-	NodeID               NodeID
-	PerformInsertReplace ua.PerformUpdateType
-	Filter               EventFilter
-	EventData            []HistoryEventFieldList
-}
-
-// Append implements [Structure].
-func (x *UpdateEventDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = AppendUint32(dst, uint32(x.PerformInsertReplace))
-	dst = x.Filter.Append(dst)
-	dst = appendArrayLength(dst, x.EventData)
-	for i := range x.EventData {
-		dst = x.EventData[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *UpdateEventDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
-	x.Filter.Parse(r)
-	x.EventData = resize(r, x.EventData, r.arrayLength(4))
-	for i := range x.EventData {
-		x.EventData[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*UpdateEventDetails) EncodingID() uint32 { return id.UpdateEventDetails_Encoding_DefaultBinary }
-
-// UpdateStructureDataDetails serves HistoryRead and HistoryUpdate: Part 4 (1.05), 5.11.3 and 5.11.5; Part 11 (1.05), 6.
-type UpdateStructureDataDetails struct {
-	NodeID               NodeID
-	PerformInsertReplace ua.PerformUpdateType
-	UpdateValues         []DataValue
-}
-
-// Append implements [Structure].
-func (x *UpdateStructureDataDetails) Append(dst []byte) []byte {
-	dst = x.NodeID.Append(dst)
-	dst = AppendUint32(dst, uint32(x.PerformInsertReplace))
-	dst = appendArrayLength(dst, x.UpdateValues)
-	for i := range x.UpdateValues {
-		dst = x.UpdateValues[i].Append(dst)
-	}
-	return dst
-}
-
-// Parse implements [Structure].
-func (x *UpdateStructureDataDetails) Parse(r *Reader) {
-	x.NodeID.Parse(r)
-	x.PerformInsertReplace = ua.PerformUpdateType(r.Uint32())
-	x.UpdateValues = resize(r, x.UpdateValues, r.arrayLength(1))
-	for i := range x.UpdateValues {
-		x.UpdateValues[i].Parse(r)
-	}
-}
-
-// EncodingID implements [Structure].
-func (*UpdateStructureDataDetails) EncodingID() uint32 {
-	return id.UpdateStructureDataDetails_Encoding_DefaultBinary
 }
