@@ -10,16 +10,16 @@ import (
 // partialMessage is a request of more than one chunk. Chunks of one message come one after the other, so there is at
 // most one for each channel. Part 6 (1.05), 6.7.3
 type partialMessage struct {
-	buffer    *uatcp.Buffer // nil when there is none
+	requestID uint32
+	chunks    int // 0 when there is no such request
+	deadline  time.Time
+	complete  bool          // handed out by Next; given back at the next call
+	buffer    *uatcp.Buffer // the body so far
 	budget    *uatcp.Budget // paid for buffer
 	booked    int
-	requestID uint32
-	chunks    int
-	deadline  time.Time
-	complete  bool // handed out by Next; the buffer goes back at the next call
 }
 
-func (p *partialMessage) active() bool { return p.buffer != nil }
+func (p *partialMessage) active() bool { return p.chunks > 0 }
 
 // discard gives the buffer back.
 func (p *partialMessage) discard() {
@@ -30,18 +30,27 @@ func (p *partialMessage) discard() {
 	*p = partialMessage{}
 }
 
-// append adds a piece of body and reports whether the budget allowed it.
+// size returns the length of the body so far in bytes.
+func (p *partialMessage) size() int {
+	if p.buffer == nil {
+		return 0
+	}
+	return len(p.buffer.B)
+}
+
+// append adds a piece of a body that may grow to limit bytes, and reports whether the budget allowed it.
 func (p *partialMessage) append(piece []byte, limit int) bool {
-	need := len(p.buffer.B) + len(piece)
-	if need > cap(p.buffer.B) || p.booked == 0 {
+	if need := p.size() + len(piece); p.buffer == nil || need > cap(p.buffer.B) {
 		larger := uatcp.GetBuffer(max(need, min(2*need, limit)))
 		if !p.budget.Take(cap(larger.B) - p.booked) {
 			larger.Free()
 			return false
 		}
 		p.booked = cap(larger.B)
-		larger.B = append(larger.B, p.buffer.B...)
-		p.buffer.Free()
+		if p.buffer != nil {
+			larger.B = append(larger.B, p.buffer.B...)
+			p.buffer.Free()
+		}
 		p.buffer = larger
 	}
 	p.buffer.B = append(p.buffer.B, piece...)
@@ -70,15 +79,10 @@ func (c *Channel) assemble(isFinal byte, requestID uint32, body []byte) (bool, e
 		c.request = Request{ID: requestID, Body: body}
 		return true, nil
 	case !p.active():
-		*p = partialMessage{
-			buffer:    uatcp.GetBuffer(0),
-			budget:    c.cfg.Budget,
-			requestID: requestID,
-			deadline:  time.Now().Add(limits.MessageTimeout),
-		}
+		*p = partialMessage{requestID: requestID, deadline: time.Now().Add(limits.MessageTimeout), budget: c.cfg.Budget}
 	}
 	p.chunks++
-	if p.chunks > limits.MaxChunkCount || len(p.buffer.B)+len(body) > limits.MaxMessageSize {
+	if p.chunks > limits.MaxChunkCount || p.size()+len(body) > limits.MaxMessageSize {
 		return false, errMessageTooLarge
 	}
 	if !p.append(body, limits.MaxMessageSize) {

@@ -148,7 +148,7 @@ func (c *Channel) unlock(o *opening) error {
 	}
 	o.request.Parse(r)
 	if err := r.Err(); err != nil {
-		return &Error{Code: ua.StatusBadDecodingError, Op: "OpenSecureChannel request", Err: err}
+		return &Error{Code: uatcp.StatusCodeOf(err), Op: "OpenSecureChannel request", Err: err}
 	}
 	return nil
 }

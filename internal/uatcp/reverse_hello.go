@@ -57,8 +57,10 @@ func WriteReverseHello(nc net.Conn, rhe ReverseHello, timeout time.Duration) err
 	if err := nc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	_, err := nc.Write(rhe.Append(nil))
-	return err
+	if _, err := nc.Write(rhe.Append(nil)); err != nil {
+		return err
+	}
+	return nc.SetWriteDeadline(time.Time{})
 }
 
 // ReadReverseHello reads exactly one ReverseHello and no byte more, so that the socket can be handed on. timeout bounds
