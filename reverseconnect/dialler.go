@@ -154,14 +154,19 @@ func (d *dialler) dialling(ctx context.Context) State {
 func (d *dialler) call(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.ConnectTimeout)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
 	nc, err := d.dial(ctx, "tcp", d.address)
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { nc.SetWriteDeadline(time.Now()) })()
-	rhe := uatcp.ReverseHello{ServerURI: d.ServerURI, EndpointURL: d.EndpointURL}
-	err = uatcp.WriteReverseHello(nc, rhe, time.Until(deadline))
+	late := context.AfterFunc(ctx, func() { nc.Close() })
+	err = ctx.Err()
+	if err == nil {
+		rhe := uatcp.ReverseHello{ServerURI: d.ServerURI, EndpointURL: d.EndpointURL}
+		err = uatcp.WriteReverseHello(nc, rhe, d.ConnectTimeout)
+	}
+	if !late() { // ran already, whatever the write says
+		err = ctx.Err()
+	}
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -283,6 +288,7 @@ func (d *dialler) hangUp() {
 func (d *dialler) channelClosed(ev event) {
 	d.forget(ev.from)
 	d.retry.atOnce(time.Now())
+	d.journal.succeeded()
 	d.show(d.state)
 	d.log.Info("reverse connect channel closed", "remote", ev.from.remote(), "reason", channelReason(ev.report), "sockets", len(d.open))
 }

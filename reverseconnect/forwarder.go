@@ -108,6 +108,7 @@ func (f *forwarder) serve(client net.Conn) error {
 	if _, err := server.Write(hello.Append(nil)); err != nil {
 		return fmt.Errorf("server hung up: %w", err)
 	}
+	server.SetReadDeadline(time.Now().Add(handshakeTimeout)) // for the first frame
 	return f.join(client, server, newInspector(&hello))
 }
 

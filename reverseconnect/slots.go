@@ -60,7 +60,7 @@ func (s *slots) leave(w *slot) {
 	s.settle()
 }
 
-// offer says that the holder would give way: its turn is over and nobody has answered.
+// offer says that the holder would give way: its turn is over and nobody has answered. At most once per slot.
 func (s *slots) offer(w *slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
