@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -103,11 +104,11 @@ func (c *call) send(appendTo func(dst []byte) []byte) {
 		}
 		return c.appendFault(dst[:start], ua.StatusBadResponseTooLarge)
 	})
-	if statusOf(err) == ua.StatusBadResponseTooLarge {
+	switch {
+	case err == nil:
+	case errors.Is(err, ua.StatusBadResponseTooLarge):
 		c.fault(ua.StatusBadResponseTooLarge)
-		return
-	}
-	if err != nil {
+	default:
 		c.conn.drop(err)
 	}
 }

@@ -39,7 +39,7 @@ type Limits struct {
 	// Sessions.
 	MaxSessions           int           // 20
 	MaxSessionsPerChannel int           // 5
-	MaxSessionsPerClient  int           // per application URI; MaxSessions
+	MaxSessionsPerClient  int           // per application URI; 0: as MaxSessions
 	MinSessionTimeout     time.Duration // 10 s
 	MaxSessionTimeout     time.Duration // 1 h
 	ActivationTime        time.Duration // CreateSession to ActivateSession: 30 s
@@ -129,7 +129,6 @@ func (l *Limits) transportDefaults() {
 
 func (l *Limits) sessionDefaults() {
 	or(&l.MaxSessionsPerChannel, 5)
-	or(&l.MaxSessionsPerClient, l.MaxSessions)
 	or(&l.MinSessionTimeout, 10*time.Second)
 	or(&l.MaxSessionTimeout, time.Hour)
 	or(&l.ActivationTime, 30*time.Second)

@@ -74,10 +74,10 @@ func (r numericRange) apply(dv *uabinary.DataValue) {
 		return
 	}
 	part, ok := r.of(dv.Value)
-	dv.Value = part
 	if !ok {
-		dv.Status = ua.StatusBadIndexRangeNoData
+		part, dv.Status = uabinary.Variant{}, ua.StatusBadIndexRangeNoData
 	}
+	dv.Value = part
 }
 
 // of selects from v; false when nothing of it is inside.

@@ -110,7 +110,8 @@ func (s *Server) addSession(sess *session, c *connection) ua.StatusCode {
 	if s.stopping {
 		return ua.StatusBadShutdown
 	}
-	if len(c.sessions) >= s.limits.MaxSessionsPerChannel || s.sessionsOf(sess.clientURI) >= s.limits.MaxSessionsPerClient {
+	perClient := s.limits.MaxSessionsPerClient
+	if len(c.sessions) >= s.limits.MaxSessionsPerChannel || perClient > 0 && s.sessionsOf(sess.clientURI) >= perClient {
 		return ua.StatusBadTooManySessions
 	}
 	if len(s.sessions) >= s.limits.MaxSessions {
