@@ -1,0 +1,105 @@
+package main
+
+import (
+	"github.com/edgeua/edgeua/config"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/server"
+)
+
+// serverConfig says in the server's words what the configuration asks for.
+func serverConfig(cfg *config.Config, ids []identity) server.Config {
+	app := &cfg.Application
+	sc := server.Config{
+		ApplicationURI:  app.URI,
+		ApplicationName: app.Name,
+		ProductURI:      or(app.ProductURI, "urn:edgeua"),
+		BuildInfo: server.BuildInfo{
+			ManufacturerName: or(app.ManufacturerName, "edgeua"),
+			ProductName:      or(app.ProductName, "edgeua"),
+			SoftwareVersion:  or(app.SoftwareVersion, softwareVersion()),
+			BuildNumber:      app.BuildNumber,
+		},
+		LocaleIDs:      cfg.LocaleIDs,
+		ServerProfiles: cfg.ServerProfiles,
+		Anonymous:      cfg.Tokens.Anonymous,
+		UserName:       cfg.Tokens.UserName,
+		Users:          serverUsers(cfg.Users),
+		TokenPolicyURI: cfg.Tokens.PolicyURI,
+		Limits:         serverLimits(&cfg.Limits),
+	}
+	for i := range cfg.Endpoints {
+		sc.Endpoints = append(sc.Endpoints, serverEndpoint(&cfg.Endpoints[i], ids[i]))
+	}
+	return sc
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func serverEndpoint(e *config.Endpoint, id identity) server.EndpointConfig {
+	ec := server.EndpointConfig{
+		URL: e.URL, AlternativeURLs: e.AlternativeURLs,
+		Identity: id.own, Trust: id.trust,
+		Visible: e.Visible, Discovery: e.Discovery,
+		SkipApplicationURICheck: e.Overwrites.IgnoreApplicationURI,
+		SkipNonceLengthCheck:    e.Overwrites.IgnoreNonceLength,
+		SkipTokenPolicyIDCheck:  e.Overwrites.IgnoreTokenPolicyID,
+	}
+	for _, s := range e.Security {
+		ec.Security = append(ec.Security, server.SecuritySetting{PolicyURI: s.PolicyURI, Modes: s.Modes})
+	}
+	return ec
+}
+
+// serverUsers keeps nil for nil: without a users file the rules differ.
+func serverUsers(users []config.User) []server.User {
+	if users == nil {
+		return nil
+	}
+	all := make([]server.User, 0, len(users))
+	for i := range users {
+		u := &users[i]
+		su := server.User{Name: u.Name}
+		switch {
+		case !u.CanLogIn():
+		case u.Hashed():
+			su.Hash = []byte(u.Password)
+		default:
+			su.Password = u.Password
+		}
+		all = append(all, su)
+	}
+	return all
+}
+
+func serverLimits(l *config.Limits) server.Limits {
+	return server.Limits{
+		MaxConnections: l.MaxConnections, MaxSecureChannels: l.MaxSecureChannels,
+		MaxMessageSize: uint32(l.MaxMessageSize), MaxChunkCount: uint32(l.MaxChunkCount),
+		Encoding: uabinary.Limits{
+			MaxStringLength: l.MaxStringLength, MaxByteStringLength: l.MaxByteStringLength,
+			MaxArrayLength: l.MaxArrayLength, MaxAlloc: l.MaxAlloc,
+		},
+
+		MaxSessions: l.MaxSessions, MaxSessionsPerClient: l.MaxSessionsPerClient,
+		MinSessionTimeout: l.MinSessionTimeout, MaxSessionTimeout: l.MaxSessionTimeout,
+
+		MaxContinuationPoints: l.MaxContinuationPoints, MaxBrowseResults: l.MaxBrowseResults,
+		MaxNodesPerBrowse: l.MaxNodesPerBrowse, MaxNodesPerTranslate: l.MaxNodesPerTranslate,
+
+		MinPublishingInterval: l.MinPublishingInterval, MaxPublishingInterval: l.MaxPublishingInterval,
+		MinKeepAliveInterval:    l.MinKeepAliveInterval,
+		MinSubscriptionLifetime: l.MinSubscriptionLifetime, MaxSubscriptionLifetime: l.MaxSubscriptionLifetime,
+		MaxRetransmissionQueue: l.MaxRetransmissionQueue, MaxNotificationsPerPublish: l.MaxNotificationsPerPublish,
+		MaxSubscriptions: l.MaxSubscriptions, MaxSubscriptionsPerSession: l.MaxSubscriptionsPerSession,
+		MaxMonitoredItems:                l.MaxMonitoredItems,
+		MaxMonitoredItemsPerSubscription: l.MaxMonitoredItemsPerSubscription,
+		MaxMonitoredItemsPerSession:      l.MaxMonitoredItemsPerSession,
+		MaxQueueSize:                     uint32(l.MaxDataQueueSize),
+		MinSamplingInterval:              l.MinSamplingInterval, AvailableSamplingRates: l.SamplingIntervals,
+	}
+}

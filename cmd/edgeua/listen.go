@@ -1,0 +1,247 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gopcua/opcua/ua"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/edgeua/edgeua/internal/pki"
+	"github.com/edgeua/edgeua/reverseconnect"
+)
+
+// clientURI is the ApplicationUri of edgeua's own client.
+const clientURI = "urn:edgeua:listen"
+
+// passwordVariable names the environment variable with the password: on the
+// command line every other user of the machine could read it.
+const passwordVariable = "EDGEUA_PASSWORD"
+
+// listenFlags are the flags of listen.
+type listenFlags struct {
+	addr, endpoint, serverURI string
+	security                  string
+	cert, key                 string
+	trustDir                  string
+	trustAny                  bool
+	user                      string
+	browse                    bool
+	read, subscribe           []string
+	duration                  time.Duration
+	json                      bool
+}
+
+func newListen() *cobra.Command {
+	var f listenFlags
+	cmd := &cobra.Command{
+		Use:   "listen",
+		Short: "Be the client that a gateway calls",
+		Long: `Waits for a gateway's ReverseHello, prints who called (ServerUri, EndpointUrl, remote
+address), connects through that socket and does what was asked: browse, read, subscribe.
+With --subscribe it goes on until --duration or Ctrl-C, and waits for the next call
+whenever the connection is lost.
+
+The ServerUri of a caller is only a claim. Its certificate decides: it must be in the
+directory --trust, unless --trust-any accepts every certificate.
+
+This client has a certificate of its own, created when it is first needed. The gateway
+has to trust it. The password for --user is taken from ` + passwordVariable + `, or asked for.
+
+Exit codes: 0 done, 1 failed or nobody called, 2 wrong usage.`,
+		Example: `  edgeua listen --trust-any
+  edgeua listen --addr opc.tcp://127.0.0.1:48061 --trust gateways/ --browse
+  edgeua listen --trust-any --user operator --subscribe 'ns=2;s=Boiler.SupplyTemp' --duration 1m --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return listen(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), &f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.addr, "addr", "opc.tcp://127.0.0.1:48061", "where to listen for gateways")
+	flags.StringVar(&f.endpoint, "endpoint", "", "take only calls that announce this EndpointUrl")
+	flags.StringVar(&f.serverURI, "server-uri", "", "take only calls of this ServerUri")
+	flags.StringVar(&f.security, "security", "Basic256Sha256,SignAndEncrypt", "Policy,Mode of the session, or None,None")
+	flags.StringVar(&f.cert, "cert", "", "own certificate (default: "+ownFile("own.der")+", created if missing)")
+	flags.StringVar(&f.key, "key", "", "its private key (default: "+ownFile("own.pem")+")")
+	flags.StringVar(&f.trustDir, "trust", "", "directory with the certificates of trusted gateways")
+	flags.BoolVar(&f.trustAny, "trust-any", false, "accept any gateway's certificate")
+	flags.StringVar(&f.user, "user", "", "user name of the session (default: anonymous)")
+	flags.BoolVar(&f.browse, "browse", false, "print the nodes below Objects")
+	flags.StringArrayVar(&f.read, "read", nil, "read the value of this node, such as 'ns=2;s=Boiler.SupplyTemp' (repeatable)")
+	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "print every change of this node (repeatable)")
+	flags.DurationVar(&f.duration, "duration", 0, "stop after this time, such as 30s (default: when done, or at Ctrl-C)")
+	flags.BoolVar(&f.json, "json", false, "print one JSON object per line")
+	cmd.MarkFlagsMutuallyExclusive("trust", "trust-any")
+	return cmd
+}
+
+// ownFile is where the client's own identity lies unless flags say otherwise.
+func ownFile(name string) string {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		dir = "."
+	}
+	return filepath.Join(dir, "edgeua", "client", name)
+}
+
+func listen(ctx context.Context, stdout, stderr io.Writer, f *listenFlags) error {
+	t, err := f.tasks()
+	if err != nil {
+		return &configError{err}
+	}
+	v, err := f.visitor(stderr)
+	if err != nil {
+		return &configError{err}
+	}
+	if f.duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.duration)
+		defer cancel()
+	}
+	out := newPrinter(stdout, f.json)
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	listener, err := reverseconnect.Listen(ctx, f.addr, reverseconnect.ListenerConfig{Log: log})
+	if err != nil {
+		return &configError{err}
+	}
+	defer listener.Close()
+	out.listening(f.addr)
+	return visitAll(ctx, listener, f.filter(), v, t, out)
+}
+
+func (f *listenFlags) filter() reverseconnect.Filter {
+	return reverseconnect.Filter{ServerURI: f.serverURI, EndpointURL: f.endpoint}
+}
+
+// visitAll takes one call after the other until the tasks are done, which those
+// of a subscription never are.
+func visitAll(ctx context.Context, l *reverseconnect.Listener, filter reverseconnect.Filter, v *visitor, t *tasks, out *printer) error {
+	done := false
+	for {
+		s, err := l.Accept(ctx, filter)
+		if ctx.Err() != nil {
+			if !done {
+				return errors.New("nobody called, or nobody could be asked, before the end")
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		out.called(s)
+		err = visit(ctx, s, v, t, out)
+		var final *finalError
+		switch {
+		case errors.As(err, &final):
+			return err
+		case err == nil:
+			done = true
+			if !t.endless() {
+				return nil
+			}
+		case ctx.Err() == nil:
+			out.lost(err)
+		}
+	}
+}
+
+// visit opens a session, does the tasks and closes it. It returns nil when the
+// tasks were done, also if the connection was lost after that.
+func visit(ctx context.Context, s *reverseconnect.Session, v *visitor, t *tasks, out *printer) error {
+	c, lost, err := v.connect(ctx, s)
+	if err != nil {
+		s.Close()
+		return err
+	}
+	out.connected(s, v)
+	err = t.run(ctx, c.Client, lost, out)
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = c.Close(closing) // the connection may be gone already
+	return err
+}
+
+func (f *listenFlags) visitor(stderr io.Writer) (*visitor, error) {
+	policy, mode, err := parseSecurity(f.security)
+	if err != nil {
+		return nil, err
+	}
+	v := &visitor{policy: policy, mode: mode, user: f.user}
+	if f.user != "" {
+		if v.password, err = password(f.user, stderr); err != nil {
+			return nil, err
+		}
+	}
+	if mode == ua.MessageSecurityModeNone {
+		return v, nil
+	}
+	if v.own, err = f.identity(stderr); err != nil {
+		return nil, err
+	}
+	v.trust, err = f.trust(v.own)
+	return v, err
+}
+
+// identity loads the client's certificate, creating the default one if need be.
+func (f *listenFlags) identity(stderr io.Writer) (*pki.Own, error) {
+	if (f.cert == "") != (f.key == "") {
+		return nil, errors.New("--cert and --key belong together")
+	}
+	at := pki.Locations{Certificate: cmp.Or(f.cert, ownFile("own.der")), PrivateKey: cmp.Or(f.key, ownFile("own.pem"))}
+	request := pki.Request{ApplicationURI: clientURI, CommonName: "edgeua listen", Organization: "edgeua"}
+	own, created, err := pki.LoadOrCreate(at, request, true)
+	if err != nil {
+		return nil, err
+	}
+	if created {
+		fmt.Fprintf(stderr, "created this client's certificate %s; the gateway has to trust it\n", at.Certificate)
+	}
+	return own, nil
+}
+
+func (f *listenFlags) trust(own *pki.Own) (func([]byte) error, error) {
+	if f.trustAny {
+		return func([]byte) error { return nil }, nil
+	}
+	if f.trustDir == "" {
+		return func([]byte) error { return errors.New("no --trust directory was given") }, nil
+	}
+	if info, err := os.Stat(f.trustDir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("--trust %s is not a directory", f.trustDir)
+	}
+	store, err := pki.Open(pki.Locations{TrustedCerts: f.trustDir}, pki.Checks{}, own.DER, nil)
+	if err != nil {
+		return nil, fmt.Errorf("--trust: %w", err)
+	}
+	return func(certificate []byte) error {
+		if _, err := x509.ParseCertificate(certificate); err != nil {
+			return err
+		}
+		return store.Validate(certificate, time.Now())
+	}, nil
+}
+
+// password comes from the environment or, at a terminal, from the user.
+func password(user string, stderr io.Writer) (string, error) {
+	if p, ok := os.LookupEnv(passwordVariable); ok {
+		return p, nil
+	}
+	stdin := int(os.Stdin.Fd())
+	if !term.IsTerminal(stdin) {
+		return "", fmt.Errorf("no password for %s: set %s", user, passwordVariable)
+	}
+	fmt.Fprintf(stderr, "password of %s: ", user)
+	p, err := term.ReadPassword(stdin)
+	fmt.Fprintln(stderr)
+	return string(p), err
+}
