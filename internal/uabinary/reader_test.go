@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"unsafe"
@@ -173,6 +174,7 @@ func nest(open []byte, n int) []byte { return bytes.Repeat(open, n) }
 // Beyond that, and however the levels are mixed, the answer comes without
 // deep recursion.
 func TestNesting(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(1 << 20))
 	variants := []byte{0x80 | byte(TypeVariant), 1, 0, 0, 0} // array of one Variant
 	dataValues := []byte{byte(TypeDataValue), dataValueValue}
 	diagnostics := []byte{DiagnosticInnerDiagnosticInfo}

@@ -18,7 +18,7 @@ type structurePair struct {
 func (p structurePair) name() string { return reflect.TypeOf(p.ours()).Elem().Name() }
 
 // rounds is how many random values of each type the tests try.
-const rounds = 200
+const rounds = 60
 
 // reparse decodes b, which must succeed and take all of it.
 func reparse(t *testing.T, b []byte, into Structure, borrow bool) {

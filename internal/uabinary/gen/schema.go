@@ -25,7 +25,7 @@ type structure struct {
 	fields   []field
 }
 
-// field is one field: its Go name and type in ours, and whether it is an array.
+// field is one field of a ua struct.
 type field struct {
 	name  string
 	array bool
