@@ -130,10 +130,9 @@ func TestToken_ofResponses_Part4_5621(t *testing.T) {
 func TestToken_sendAfterTheEndFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		var channel *securechannel.Channel
-		hold := make(chan struct{})
+		channels, hold := make(chan *securechannel.Channel, 1), make(chan struct{})
 		r.handle = func(ch *securechannel.Channel, _ *securechannel.Request) error {
-			channel = ch
+			channels <- ch
 			<-hold
 			return errors.New("stop")
 		}
@@ -143,6 +142,7 @@ func TestToken_sendAfterTheEndFails(t *testing.T) {
 			t.Fatal(err)
 		}
 		send(t, c, uatcp.Final, 1, nil)
+		channel := <-channels
 		time.Sleep(75 * time.Second)
 		if err := channel.Send(1, func(dst []byte) []byte { return dst }); err == nil {
 			t.Error("response under an expired token")

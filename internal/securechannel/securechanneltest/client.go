@@ -43,6 +43,7 @@ type Client struct {
 	Revised   uint32 // lifetime of the token in milliseconds
 	Sequence  uint32 // of the last chunk sent
 	RequestID uint32 // of the last request sent
+	Received  uint32 // sequence number of the last chunk received; after 0 any will do
 	Nonce     []byte // sent with the last OpenSecureChannel
 
 	// Response is the body of the last OpenSecureChannel response, and ResponseHeader what was in front of it.
@@ -50,8 +51,7 @@ type Client struct {
 	ResponseSender []byte
 	ResponsePrint  []byte
 
-	received uint32 // sequence number of the last chunk received
-	tokens   map[uint32]*uapolicy.EncryptionAlgorithm
+	tokens map[uint32]*uapolicy.EncryptionAlgorithm
 }
 
 // New says Hello on nc and returns a Client that has no SecureChannel yet. serverCert is in DER, nil under None.
@@ -338,9 +338,9 @@ func (c *Client) unseal(suite *uapolicy.EncryptionAlgorithm, chunk []byte, heade
 		content = content[:end-n]
 	}
 	number := binary.LittleEndian.Uint32(content)
-	if c.received != 0 && number != c.received+1 {
-		return 0, nil, fmt.Errorf("sequence number %d after %d", number, c.received)
+	if c.Received != 0 && number != c.Received+1 {
+		return 0, nil, fmt.Errorf("sequence number %d after %d", number, c.Received)
 	}
-	c.received = number
+	c.Received = number
 	return binary.LittleEndian.Uint32(content[4:]), append([]byte(nil), content[8:]...), nil
 }

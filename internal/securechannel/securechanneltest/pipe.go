@@ -22,12 +22,13 @@ func Serve(transport uatcp.Config, cfg *securechannel.Config, handle func(*secur
 	result := make(chan Result, 1)
 	go func() {
 		defer server.Close()
-		result <- serve(server, transport, cfg, handle)
+		result <- ServeConn(server, transport, cfg, handle)
 	}()
 	return client, result
 }
 
-func serve(nc net.Conn, transport uatcp.Config, cfg *securechannel.Config, handle func(*securechannel.Channel, *securechannel.Request) error) Result {
+// ServeConn is Serve on a connection of the caller, until it ends.
+func ServeConn(nc net.Conn, transport uatcp.Config, cfg *securechannel.Config, handle func(*securechannel.Channel, *securechannel.Request) error) Result {
 	if handle == nil {
 		handle = Echo
 	}
