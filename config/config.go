@@ -40,7 +40,7 @@ type Options struct {
 	Hostname     string         // for [NodeName]; empty: ask the operating system
 }
 
-// Config is everything the files say, checked and with every default filled in. Paths are absolute.
+// Config is everything the files say, checked and with every default filled in. Paths of certificates are absolute.
 type Config struct {
 	Sources        []Source // the files read, main file first
 	Application    Application
@@ -49,7 +49,7 @@ type Config struct {
 	Limits         Limits
 	Endpoints      []Endpoint // at least one
 	Tokens         Tokens
-	Users          []User
+	Users          []User // nil: there is no users file
 	Groups         []Group
 	MaxSockets     int // reverse connections together; 0: as many as there are clients
 	Channels       []drivers.Channel
@@ -133,6 +133,7 @@ type Tokens struct {
 // loader is one run of Load.
 type loader struct {
 	opts    Options
+	parse   func(file string) (*xmltree.Element, error) // reads one file
 	report  *xmltree.Report
 	rules   map[string]Element
 	dir     string // of the main file, absolute
@@ -145,7 +146,12 @@ type loader struct {
 // Load reads all files. The report holds every problem found, in order. The Config is nil when nothing may be started;
 // it can be usable although the report has errors: a broken endpoint or reverse URL has then been left out.
 func Load(opts Options) (*Config, *xmltree.Report) {
-	l := &loader{opts: opts, report: &xmltree.Report{}, cfg: &Config{}}
+	return load(opts, func(file string) (*xmltree.Element, error) { return xmltree.Load(file, xmltree.Limits{}) })
+}
+
+// load is Load with the reading of files as a seam for tests.
+func load(opts Options, parse func(file string) (*xmltree.Element, error)) (*Config, *xmltree.Report) {
+	l := &loader{opts: opts, parse: parse, report: &xmltree.Report{}, cfg: &Config{}}
 	l.load()
 	l.report.Sort()
 	if l.refused {
@@ -158,13 +164,13 @@ func (l *loader) load() {
 	if !l.locate() {
 		return
 	}
-	root, ok := l.read(l.opts.Main, "OpcServerConfig")
-	if !ok {
-		l.refused = true
+	root, _ := l.read(l.opts.Main, "OpcServerConfig", true)
+	if root == nil {
 		return
 	}
-	main, ok := l.serverConfig(root)
-	if !ok {
+	main := section{loader: l, element: root.Child("UaServerConfig"), path: "UaServerConfig"}
+	if main.element == nil {
+		l.refuse(root, "there is no <UaServerConfig> inside; nothing is configured")
 		return
 	}
 	l.application(main)
@@ -198,30 +204,25 @@ func (l *loader) locate() bool {
 	return true
 }
 
-// read parses a file whose root must have that name.
-func (l *loader) read(file, rootName string) (*xmltree.Element, bool) {
-	root, err := xmltree.Load(file, xmltree.Limits{})
-	if err != nil {
-		l.report.AddError(err)
-		return nil, false
-	}
-	if info, err := os.Stat(file); err == nil {
-		l.cfg.Sources = append(l.cfg.Sources, Source{Path: file, Modified: info.ModTime()})
-	}
-	if root.Name != rootName {
+// read parses a file whose root must have that name. One that is there but cannot be used refuses the start; missing
+// tells of one that is not there and not required.
+func (l *loader) read(file, rootName string, required bool) (root *xmltree.Element, missing bool) {
+	root, err := l.parse(file)
+	switch {
+	case err == nil && root.Name == rootName:
+		if info, err := os.Stat(file); err == nil {
+			l.cfg.Sources = append(l.cfg.Sources, Source{Path: file, Modified: info.ModTime()})
+		}
+		return root, false
+	case err == nil:
 		l.report.Error(root, "the root element of this file must be <%s>; this is another file", rootName)
-		return nil, false
+	case errors.Is(err, fs.ErrNotExist) && !required:
+		return nil, true
+	default:
+		l.report.AddError(err)
 	}
-	return root, true
-}
-
-func (l *loader) serverConfig(root *xmltree.Element) (section, bool) {
-	e := root.Child("UaServerConfig")
-	if e == nil {
-		l.refuse(root, "there is no <UaServerConfig> inside; nothing is configured")
-		return section{}, false
-	}
-	return section{loader: l, element: e, path: "UaServerConfig"}, true
+	l.refused = true
+	return nil, false
 }
 
 // refuse reports an error that nothing can be started with.
@@ -265,12 +266,6 @@ func (l *loader) siblings() {
 			l.report.Add(xmltree.Problem{File: file, Message: "is not used: " + s.instead})
 		}
 	}
-}
-
-// optional tells whether a file that may be missing is there; any other obstacle shows when it is read.
-func optional(file string) bool {
-	_, err := os.Stat(file)
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // reverseClients returns all targets of all endpoints.

@@ -23,17 +23,15 @@ func (l *loader) edge() {
 	if file == "" {
 		file = filepath.Join(filepath.Dir(l.opts.Main), EdgeName)
 	}
-	if !l.opts.EdgeRequired && !optional(file) {
+	root, missing := l.read(file, "EdgeUa", l.opts.EdgeRequired)
+	if missing {
 		l.report.Add(xmltree.Problem{File: file, Message: "is not there: the server has no devices"})
-		return
 	}
-	root, ok := l.read(file, "EdgeUa")
-	if !ok {
-		l.refused = true
+	if root == nil {
 		return
 	}
 	r := edgeReader{loader: l, report: &xmltree.Report{}, root: root}
-	r.read()
+	r.document()
 	l.refused = l.refused || r.report.HasErrors()
 	for _, p := range r.report.Problems {
 		l.report.Add(p)
@@ -41,7 +39,7 @@ func (l *loader) edge() {
 	l.report.Omitted += r.report.Omitted
 }
 
-func (r *edgeReader) read() {
+func (r *edgeReader) document() {
 	s := r.report.Settings(r.root)
 	if e := r.single(s, "ReverseConnect"); e != nil {
 		r.reverseConnect(e)
@@ -104,7 +102,7 @@ func readTuning(s *xmltree.Settings, t ReverseTuning) ReverseTuning {
 // client reads what holds for one Url of the main file.
 func (r *edgeReader) client(e *xmltree.Element, tuning ReverseTuning, seen map[string]int) {
 	s := r.report.Settings(e)
-	text := s.Required("Url")
+	text := r.expand.Replace(s.Required("Url"))
 	tuning = readTuning(s, tuning)
 	s.Done()
 	switch line := seen[text]; {

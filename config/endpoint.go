@@ -23,7 +23,7 @@ func (l *loader) endpoints(main section) {
 	var listeners []endpointReader
 	for _, s := range main.blocks("UaEndpoint") {
 		r := endpointReader{section: s, endpoint: Endpoint{Line: s.element.Line}}
-		r.read(main)
+		r.fill(main)
 		r.clash(listeners)
 		if !r.broken {
 			listeners = append(listeners, r)
@@ -41,7 +41,7 @@ func (l *loader) endpoints(main section) {
 	}
 }
 
-func (r *endpointReader) read(main section) {
+func (r *endpointReader) fill(main section) {
 	r.address()
 	r.endpoint.Visible = r.flag("IsVisible")
 	r.endpoint.Discovery = r.flag("IsDiscoveryUrl")

@@ -22,15 +22,9 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add([]byte(plain()), []byte(edge), users)
-	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, main, edge, users []byte) {
-		opts := options(filepath.Join(dir, "TcUaServerConfig.xml"))
-		for name, data := range map[string][]byte{"TcUaServerConfig.xml": main, EdgeName: edge, UsersName: users} {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		cfg, report := Load(opts)
+		files := map[string]string{"TcUaServerConfig.xml": string(main), EdgeName: string(edge), UsersName: string(users)}
+		cfg, report := load(options("TcUaServerConfig.xml"), memory(files))
 		if cfg == nil {
 			if !report.HasErrors() {
 				t.Fatal("refused without an error")

@@ -18,17 +18,14 @@ func (l *loader) identities(main section) {
 	l.cfg.Tokens = Tokens{Anonymous: s.flag("EnableAnonymous"), UserName: s.flag("EnableUserPw")}
 	l.tokenPolicy(s)
 	file := filepath.Join(filepath.Dir(l.opts.Main), UsersName)
-	there := optional(file)
-	if there {
-		l.users(file)
-	}
+	l.users(file)
 	if s.flag("EnableCertificate") && s.child("EnableCertificate") != nil {
 		l.report.Warn(s.at("EnableCertificate"), "has no effect: %s", s.rule("EnableCertificate").Note)
 	}
 	if l.refused {
 		return // what the users file says is not known
 	}
-	if there {
+	if l.cfg.Users != nil {
 		l.anonymousUser(s, file)
 	}
 	if l.cfg.Tokens.Anonymous {
@@ -91,7 +88,7 @@ func (l *loader) nobody(main, s section, file string) {
 	switch {
 	case !l.cfg.Tokens.UserName:
 		l.report.Warn(at, "nobody can open a session: neither EnableAnonymous nor EnableUserPw is in effect")
-	case !optional(file):
+	case l.cfg.Users == nil:
 		l.report.Warn(at, "nobody can open a session: there is no %s with users", file)
 	default:
 		l.report.Warn(at, "nobody can open a session: %s has no user with Auth=\"Server\" and a password", file)

@@ -73,18 +73,18 @@ func UsersPath(name string) string { return "TcUaSecurityConfig/Users/User[" + n
 // userReader reads the users file, whose values are attributes, with the tolerance of the main file.
 type userReader struct {
 	*loader
-	file   string
-	groups map[string]bool
+	file  string
+	taken map[string]bool // Group/name and User/name
 }
 
-// users reads the users file. A file that is there but cannot be read refuses the start: nobody knows who would be let in.
+// users reads the users file. One that is there but cannot be read refuses the start: nobody knows who would be let in.
 func (l *loader) users(file string) {
-	root, ok := l.read(file, "TcUaSecurityConfig")
-	if !ok {
-		l.refused = true
+	root, _ := l.read(file, "TcUaSecurityConfig", false)
+	if root == nil {
 		return
 	}
-	r := userReader{loader: l, file: file, groups: map[string]bool{}}
+	l.cfg.Users = []User{} // not nil: with a file, even an empty one, nobody is let in who is not in it
+	r := userReader{loader: l, file: file, taken: map[string]bool{}}
 	r.known(root, nil, "Groups", "Users", "AccessInfos")
 	for _, e := range r.children(root, "Groups", "Group") {
 		r.group(e)
@@ -162,11 +162,11 @@ func (r *userReader) named(e *xmltree.Element, name string) bool {
 	case name == "":
 		r.report.Error(e, "has no Name; this entry is left out")
 		return false
-	case r.groups[key]:
+	case r.taken[key]:
 		r.report.Warn(e, "%s stands more than once; the first one counts", xmltree.Quote(name))
 		return false
 	}
-	r.groups[key] = true
+	r.taken[key] = true
 	return true
 }
 
@@ -242,7 +242,7 @@ func (r *userReader) members(root *xmltree.Element) {
 		}
 		for _, e := range root.Child(list).All(entry) {
 			for _, name := range splitMembers(r.attr(e, "MemberOf")) {
-				if !r.groups["Group/"+name] {
+				if !r.taken["Group/"+name] {
 					r.report.Warn(e, "MemberOf names the group %s, which does not exist", xmltree.Quote(name))
 				}
 			}

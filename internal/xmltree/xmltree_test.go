@@ -117,9 +117,9 @@ func TestParse_Encodings(t *testing.T) {
 
 // TestParse_ManyTextPieces guards against joining text piece by piece, which would take minutes here.
 func TestParse_ManyTextPieces(t *testing.T) {
-	in := "<a>" + strings.Repeat("x<!---->", 500_000) + "</a>"
+	in := "<a>" + strings.Repeat("x<!---->", 100_000) + "</a>"
 	root, err := Parse("f.xml", []byte(in), Limits{})
-	if err != nil || len(root.Text) != 500_000 {
+	if err != nil || len(root.Text) != 100_000 {
 		t.Fatal(err)
 	}
 }
