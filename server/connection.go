@@ -170,8 +170,8 @@ func (c *connection) report(err error) uatcp.Report {
 		err = *cause
 	}
 	r := uatcp.Report{Stage: c.stage, Err: err}
-	if errors.Is(err, io.EOF) {
-		r.Err = nil
+	if c.stage == uatcp.StageChannel && errors.Is(err, io.EOF) {
+		r.Err = nil // CloseSecureChannel
 	}
 	var peer *uatcp.Error
 	if errors.As(err, &peer) {

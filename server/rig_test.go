@@ -395,17 +395,16 @@ func (q *quiet) SetWriteDeadline(t time.Time) error {
 	return q.Conn.SetWriteDeadline(t)
 }
 
-// benchCall opens an encrypted channel with a Session and returns how to answer
-// a Read of n values on it, at the seam below the decrypted request.
-func (r *rig) benchCall(t testing.TB, n int) (call func(body []byte), body []byte) {
+// mutedConnection opens a channel whose requests are answered by calling
+// answer, at the seam below decryption.
+func (r *rig) mutedConnection(t testing.TB, policy string, mode ua.MessageSecurityMode) *connection {
 	t.Helper()
 	nc, server := net.Pipe()
 	socket := &quiet{Conn: server}
 	conn := newConnection(r.Server, socket, r.Endpoint(0), nil)
 	opened := make(chan error, 1)
 	go func() { opened <- conn.open(r.ctx) }()
-	_, err := securechanneltest.Dial(nc, secure, ua.MessageSecurityModeSignAndEncrypt, clientIdentity(), serverIdentity().Chain[0])
-	if err != nil {
+	if _, err := securechanneltest.Dial(nc, policy, mode, clientIdentity(), serverIdentity().Chain[0]); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-opened; err != nil {
@@ -413,22 +412,37 @@ func (r *rig) benchCall(t testing.TB, n int) (call func(body []byte), body []byt
 	}
 	socket.muted = true
 	t.Cleanup(func() { nc.Close() })
-	sess := &session{server: r.Server, token: newToken(), activated: true, timeout: time.Hour, created: time.Now()}
+	return conn
+}
+
+// bareSession is an activated Session on conn that no client asked for.
+func (r *rig) bareSession(t testing.TB, conn *connection) *session {
+	t.Helper()
+	sess := &session{
+		server: r.Server, endpoint: conn.ep, id: newSessionID(), token: newToken(),
+		activated: true, timeout: time.Hour, created: time.Now(), seen: time.Now(),
+	}
 	sess.subs.init(r.Server)
 	if code := r.addSession(sess, conn); code != ua.StatusOK {
 		t.Fatal(code)
 	}
+	return sess
+}
+
+// benchCall returns how to answer a Read of n values on an encrypted channel.
+func (r *rig) benchCall(t testing.TB, n int) (call func(body []byte), body []byte) {
+	t.Helper()
+	conn := r.mutedConnection(t, secure, ua.MessageSecurityModeSignAndEncrypt)
 	req := &uabinary.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnBoth}
-	req.RequestHeader.AuthenticationToken = sess.token
+	req.RequestHeader.AuthenticationToken = r.bareSession(t, conn).token
 	for range n {
 		req.NodesToRead = append(req.NodesToRead, valueOf("Int16"))
 	}
-	body = uabinary.AppendMessage(nil, req)
 	request := &securechannel.Request{ID: 1}
 	return func(body []byte) {
 		request.Body = body
 		if err := conn.answer(r.ctx, request); err != nil {
 			t.Fatal(err)
 		}
-	}, body
+	}, uabinary.AppendMessage(nil, req)
 }

@@ -1,0 +1,325 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/internal/securechannel/securechanneltest"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uatcp"
+)
+
+func TestSessionGeneralServiceBehaviour_UnknownService(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.session(ua.MessageSecurityModeNone)
+	call := &uabinary.CallRequest{}
+	c.want(ua.StatusBadServiceUnsupported, c.do(&call.RequestHeader, call, &uabinary.CallResponse{}))
+	// A response sent as a request.
+	odd := &uabinary.ReadResponse{}
+	var header uabinary.RequestHeader
+	c.want(ua.StatusBadServiceUnsupported, c.do(&header, headed{odd, &header}, odd))
+	c.read(valueOf("Int16"))
+}
+
+// headed puts a RequestHeader before anything, so that only the service is wrong.
+type headed struct {
+	uabinary.Structure
+	header *uabinary.RequestHeader
+}
+
+func (h headed) Append(dst []byte) []byte { return h.Structure.Append(h.header.Append(dst)) }
+
+// R3: the header is readable, the rest is not: a fault with the handle.
+func TestStrictMessageHandling_RequestCutAtEveryByte(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.session(ua.MessageSecurityModeNone)
+	req := &uabinary.ReadRequest{NodesToRead: []uabinary.ReadValueID{valueOf("Int16")}}
+	header := uabinary.RequestHeader{AuthenticationToken: c.token, RequestHandle: 77}
+	req.RequestHeader = header
+	body := uabinary.AppendMessage(nil, req)
+	start := len(header.Append(uabinary.NumericID(0, req.EncodingID()).Append(nil)))
+	for n := start; n < len(body); n++ {
+		answer, err := c.Request(body[:n])
+		if err != nil {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+		var f uabinary.ServiceFault
+		rd := uabinary.NewReader(answer, nil)
+		if rd.MessageType() != f.EncodingID() {
+			t.Fatalf("cut at %d: no fault", n)
+		}
+		f.Parse(rd)
+		if f.ResponseHeader.RequestHandle != 77 || f.ResponseHeader.ServiceResult != ua.StatusBadDecodingError {
+			t.Fatalf("cut at %d: %+v", n, f.ResponseHeader)
+		}
+	}
+	c.read(valueOf("Int16"))
+}
+
+// R1: without a readable header the connection ends with an ERR.
+func TestStrictMessageHandling_HeaderCut(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.session(ua.MessageSecurityModeNone)
+	_, err := c.Request(uabinary.NumericID(0, (&uabinary.ReadRequest{}).EncodingID()).Append(nil))
+	var peer *uatcp.Error
+	if !errors.As(err, &peer) || peer.Code != ua.StatusBadDecodingError {
+		t.Errorf("got %v", err)
+	}
+	if report := c.served.wait(); report.Stage != uatcp.StageChannel || report.PeerError != nil || report.Err == nil {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestServe_ReportsHowFarItGot(t *testing.T) {
+	r := newRig(t, nil)
+	nc, s := r.pipe()
+	nc.Close()
+	if report := s.wait(); report.Stage != uatcp.StageNoHello || report.Err == nil {
+		t.Errorf("nothing: %+v", report)
+	}
+	nc, s = r.pipe()
+	go func(nc net.Conn) {
+		nc.Write((&uatcp.Error{Code: ua.StatusBadTCPMessageTypeInvalid, Reason: "no"}).Append(nil))
+		nc.Close()
+	}(nc)
+	if report := s.wait(); report.Stage != uatcp.StageNoHello || report.PeerError == nil || report.PeerError.Code != ua.StatusBadTCPMessageTypeInvalid {
+		t.Errorf("client error: %+v", report)
+	}
+	nc, s = r.pipe()
+	if _, err := uatcp.Connect(r.ctx, nc, uatcp.Config{}, securechanneltest.EndpointURL); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if report := s.wait(); report.Stage != uatcp.StageHello {
+		t.Errorf("hello: %+v", report)
+	}
+	c := r.session(ua.MessageSecurityModeNone)
+	c.Close()
+	if report := c.served.wait(); report.Stage != uatcp.StageChannel || report.Err != nil || report.PeerError != nil {
+		t.Errorf("clean close: %+v", report)
+	}
+}
+
+func TestServe_ProgressIsCalled(t *testing.T) {
+	r := newRig(t, nil)
+	client, server := net.Pipe()
+	var stages []uatcp.Stage
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Serve(r.ctx, server, r.Endpoint(0), func(s uatcp.Stage) { stages = append(stages, s) })
+	}()
+	if _, err := securechanneltest.Dial(client, none, ua.MessageSecurityModeNone, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	<-done
+	if len(stages) != 2 || stages[0] != uatcp.StageHello || stages[1] != uatcp.StageChannel {
+		t.Errorf("stages %v", stages)
+	}
+}
+
+func TestServe_EndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		client, server := net.Pipe()
+		defer client.Close()
+		done := make(chan uatcp.Report)
+		go func() { done <- r.Serve(ctx, server, r.Endpoint(0), nil) }()
+		cancel()
+		if report := <-done; report.Err == nil {
+			t.Errorf("%+v", report)
+		}
+	})
+}
+
+// A panic ends its connection; the process and the other connections go on.
+func TestServe_PanicEndsOneConnection(t *testing.T) {
+	r := newRig(t, nil)
+	c, witness := r.session(ua.MessageSecurityModeNone), r.session(ua.MessageSecurityModeNone)
+	r.space.Variable(uabinary.StringID(2, "Double")).SetSource(func() uabinary.DataValue { panic("test") })
+	req := &uabinary.ReadRequest{NodesToRead: []uabinary.ReadValueID{valueOf("Double")}}
+	if _, err := c.try(&req.RequestHeader, req, &uabinary.ReadResponse{}); err == nil {
+		t.Error("the connection lives on")
+	}
+	if report := c.served.wait(); report.Err == nil {
+		t.Errorf("%+v", report)
+	}
+	witness.read(valueOf("Int16"))
+	if n := r.counters.panics.Swap(0); n != 1 {
+		t.Errorf("%d panics counted", n)
+	}
+}
+
+func TestServe_ResponseTooLarge(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.channel(ua.MessageSecurityModeNone)
+	create := c.createRequest()
+	create.MaxResponseMessageSize = 9000
+	_, code := c.create(create)
+	c.wantOK(code)
+	c.wantOK(c.activate(anonymousToken(), c.signature()))
+	req := &uabinary.ReadRequest{}
+	for range 900 {
+		req.NodesToRead = append(req.NodesToRead, uabinary.ReadValueID{NodeID: uabinary.NumericID(0, 84), AttributeID: ua.AttributeIDBrowseName})
+	}
+	c.want(ua.StatusBadResponseTooLarge, c.do(&req.RequestHeader, req, &uabinary.ReadResponse{}))
+	c.read(valueOf("Int16"))
+}
+
+// the oldest inbound channel without a Session gives way; one that this
+// side dialled does not.
+func TestChannels_OldestUnusedInboundGivesWay(t *testing.T) {
+	r := newRig(t, func(cfg *Config) { cfg.Limits.MaxSecureChannels = 3 })
+	dialled := r.channel(ua.MessageSecurityModeNone)
+	oldest, younger := r.inbound(), r.inbound()
+	r.inbound()
+	if report := oldest.wait(); report.Err == nil {
+		t.Errorf("%+v", report)
+	}
+	dialled.endpoints(uabinary.GetEndpointsRequest{})
+	select {
+	case <-younger.done:
+		t.Error("the younger one was closed too")
+	default:
+	}
+}
+
+// inbound opens a channel as if Listen had accepted it.
+func (r *rig) inbound() *served {
+	r.t.Helper()
+	nc, server := net.Pipe()
+	s := &served{done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		c := newConnection(r.Server, server, r.Endpoint(0), nil)
+		c.inbound = true
+		s.report = r.serve(r.ctx, c)
+	}()
+	r.t.Cleanup(func() { nc.Close(); s.wait() })
+	if _, err := securechanneltest.Dial(nc, none, ua.MessageSecurityModeNone, nil, nil); err != nil {
+		r.t.Fatal(err)
+	}
+	return s
+}
+
+func TestChannels_RefusedWhenAllAreInUse(t *testing.T) {
+	r := newRig(t, func(cfg *Config) { cfg.Limits.MaxSecureChannels = 1 })
+	r.session(ua.MessageSecurityModeNone)
+	nc, s := r.pipe()
+	defer nc.Close()
+	_, err := securechanneltest.Dial(nc, none, ua.MessageSecurityModeNone, nil, nil)
+	if err == nil {
+		t.Fatal("a channel over the limit")
+	}
+	if report := s.wait(); report.Stage != uatcp.StageHello || report.Err != errNoChannel {
+		t.Errorf("%+v", report)
+	}
+}
+
+func TestListen_Caps(t *testing.T) {
+	now := time.Now()
+	var a admissions
+	l := Limits{MaxConnections: 4, MaxConnectionsPerAddress: 2, AcceptBurst: 10, AcceptRate: 1}.withDefaults()
+	a.init(&l)
+	for i, tt := range []struct {
+		host string
+		want bool
+	}{{"a", true}, {"a", true}, {"a", false}, {"b", true}, {"c", true}, {"d", false}} {
+		if got := a.accept(tt.host, now); got != tt.want {
+			t.Errorf("%d: %s accepted: %v", i, tt.host, got)
+		}
+	}
+	a.leaveInbound("a")
+	if !a.accept("a", now) {
+		t.Error("no place after one left")
+	}
+	if len(a.address) != 3 {
+		t.Errorf("%d addresses remembered", len(a.address))
+	}
+}
+
+func TestListen_Rate(t *testing.T) {
+	start := time.Now()
+	var a admissions
+	l := Limits{AcceptBurst: 2, AcceptRate: 10}.withDefaults()
+	a.init(&l)
+	accepted := 0
+	for ms := range 1000 {
+		if a.accept("a", start.Add(time.Duration(ms)*time.Millisecond)) {
+			accepted++
+			a.leaveInbound("a")
+		}
+	}
+	if accepted < 10 || accepted > 12 {
+		t.Errorf("%d accepted in a second", accepted)
+	}
+}
+
+// fakeListener hands out pipes and errors.
+type fakeListener struct {
+	conns  chan net.Conn
+	fail   int
+	closed chan struct{}
+}
+
+func (l *fakeListener) Accept() (net.Conn, error) {
+	if l.fail > 0 {
+		l.fail--
+		return nil, context.DeadlineExceeded
+	}
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *fakeListener) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+
+func (*fakeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func TestListen_BacksOffServesAndStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ln := &fakeListener{conns: make(chan net.Conn), fail: 3, closed: make(chan struct{})}
+		stopped := make(chan error)
+		start := time.Now()
+		go func() { stopped <- r.Listen(ctx, ln, r.Endpoint(0)) }()
+		client, server := net.Pipe()
+		ln.conns <- server
+		if got := time.Since(start); got != 700*time.Millisecond { // 100 + 200 + 400 ms
+			t.Errorf("accepted after %v", got)
+		}
+		if _, err := securechanneltest.Dial(client, none, ua.MessageSecurityModeNone, nil, nil); err != nil {
+			t.Error(err)
+		}
+		silent, server := net.Pipe()
+		ln.conns <- server
+		start = time.Now()
+		if _, err := silent.Read(make([]byte, 1)); err == nil || time.Since(start) != 10*time.Second {
+			t.Errorf("a silent connection ended with %v after %v", err, time.Since(start))
+		}
+		cancel()
+		client.Close()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+}
