@@ -111,6 +111,9 @@ func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
 	if !ok {
 		return fmt.Errorf("unknown SecurityPolicy %q", s.PolicyURI)
 	}
+	if len(s.Modes) == 0 {
+		return fmt.Errorf("SecurityPolicy %q without a mode", s.PolicyURI)
+	}
 	none := policy.IsNone()
 	for _, m := range s.Modes {
 		if none != (m == ua.MessageSecurityModeNone) || m > ua.MessageSecurityModeSignAndEncrypt || m == 0 {

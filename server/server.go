@@ -55,6 +55,7 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	log = slog.New(limitLog(log.Handler()))
 	s := &Server{
 		cfg:         cfg,
 		limits:      cfg.Limits.withDefaults(),
