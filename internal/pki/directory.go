@@ -102,7 +102,7 @@ func (d *directory[T]) list() (list []fs.FileInfo, trouble string, err error) {
 	}
 	defer f.Close()
 	all, err := f.ReadDir(maxEntries)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", err
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name() < all[j].Name() })
