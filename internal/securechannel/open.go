@@ -199,7 +199,9 @@ func (c *Channel) answerOpen(o *opening) error {
 	c.tokenID++
 	c.clientNonce = o.request.ClientNonce
 	token := c.policy.newToken(c.tokenID, c.clientNonce, serverNonce, c.mode, c.reviseLifetime(o.request.RequestedLifetime))
-	c.maxBody = token.out.maxBody(int(c.conn.SendSize()))
+	if !renewed {
+		c.maxBody = token.out.maxBody(int(c.conn.SendSize()))
+	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -220,6 +220,7 @@ func TestChannel_truncatedAtEveryByte(t *testing.T) {
 			step = 1
 		}
 		synctest.Test(t, func(t *testing.T) {
+			r := *r
 			r.cfg.Budget, r.transport.Unauthenticated = uatcp.NewBudget(1<<20), uatcp.NewBudget(1<<20)
 			nc, result := securechanneltest.Serve(r.transport, &r.cfg, nil)
 			go io.Copy(io.Discard, nc)
