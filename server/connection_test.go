@@ -92,7 +92,7 @@ func TestServe_ReportsHowFarItGot(t *testing.T) {
 		t.Errorf("client error: %+v", report)
 	}
 	nc, s = r.pipe()
-	if _, err := uatcp.Connect(r.ctx, nc, uatcp.Config{}, securechanneltest.EndpointURL); err != nil {
+	if _, err := uatcp.Connect(r.t.Context(), nc, uatcp.Config{}, securechanneltest.EndpointURL); err != nil {
 		t.Fatal(err)
 	}
 	nc.Close()
@@ -113,7 +113,7 @@ func TestServe_ProgressIsCalled(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		r.Serve(r.ctx, server, r.Endpoint(0), func(s uatcp.Stage) { stages = append(stages, s) })
+		r.Serve(r.t.Context(), server, r.Endpoint(0), func(s uatcp.Stage) { stages = append(stages, s) })
 	}()
 	if _, err := securechanneltest.Dial(client, none, ua.MessageSecurityModeNone, nil, nil); err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func (r *rig) inbound() *served {
 		defer close(s.done)
 		c := newConnection(r.Server, server, r.Endpoint(0), nil)
 		c.inbound = true
-		s.report = r.serve(r.ctx, c)
+		s.report = r.serve(r.t.Context(), c)
 	}()
 	r.t.Cleanup(func() { nc.Close(); s.wait() })
 	if _, err := securechanneltest.Dial(nc, none, ua.MessageSecurityModeNone, nil, nil); err != nil {
@@ -219,7 +219,7 @@ func TestChannels_RefusedWhenAllAreInUse(t *testing.T) {
 	if err == nil {
 		t.Fatal("a channel over the limit")
 	}
-	if report := s.wait(); report.Stage != uatcp.StageHello || report.Err != errNoChannel {
+	if report := s.wait(); report.Stage != uatcp.StageHello || !errors.Is(report.Err, errNoChannel) {
 		t.Errorf("%+v", report)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -140,7 +141,7 @@ func (s *Server) publishCapabilities() {
 	} {
 		s.space.SetValue(node, uabinary.Uint32Variant(uint32(n)))
 	}
-	s.space.SetValue(id.Server_ServerCapabilities_MaxBrowseContinuationPoints, uabinary.Uint16Variant(uint16(l.MaxContinuationPoints)))
+	s.space.SetValue(id.Server_ServerCapabilities_MaxBrowseContinuationPoints, uabinary.Uint16Variant(uint16(min(l.MaxContinuationPoints, math.MaxUint16))))
 	s.space.SetValue(id.Server_ServerCapabilities_MinSupportedSampleRate, uabinary.DoubleVariant(milliseconds(l.MinSamplingInterval)))
 	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.cfg.LocaleIDs)
 	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.cfg.ServerProfiles)

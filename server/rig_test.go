@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -68,8 +67,7 @@ func newIdentity(uri string) *securechannel.Identity {
 // rig is a Server with an address space, reached over pipes.
 type rig struct {
 	*Server
-	t   testing.TB
-	ctx context.Context
+	t testing.TB
 }
 
 func testConfig() Config {
@@ -108,10 +106,8 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &rig{Server: s, t: t, ctx: ctx}
-	t.Cleanup(func() {
-		cancel()
+	r := &rig{Server: s, t: t}
+	t.Cleanup(func() { // t.Context has ended
 		s.serving.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -180,7 +176,7 @@ func (r *rig) pipe() (net.Conn, *served) {
 	s := &served{done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.report = r.Serve(r.ctx, server, r.Endpoint(0), nil)
+		s.report = r.Serve(r.t.Context(), server, r.Endpoint(0), nil)
 	}()
 	return client, s
 }
@@ -403,7 +399,7 @@ func (r *rig) mutedConnection(t testing.TB, policy string, mode ua.MessageSecuri
 	socket := &quiet{Conn: server}
 	conn := newConnection(r.Server, socket, r.Endpoint(0), nil)
 	opened := make(chan error, 1)
-	go func() { opened <- conn.open(r.ctx) }()
+	go func() { opened <- conn.open(r.t.Context()) }()
 	if _, err := securechanneltest.Dial(nc, policy, mode, clientIdentity(), serverIdentity().Chain[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +437,7 @@ func (r *rig) benchCall(t testing.TB, n int) (call func(body []byte), body []byt
 	request := &securechannel.Request{ID: 1}
 	return func(body []byte) {
 		request.Body = body
-		if err := conn.answer(r.ctx, request); err != nil {
+		if err := conn.answer(r.t.Context(), request); err != nil {
 			t.Fatal(err)
 		}
 	}, uabinary.AppendMessage(nil, req)

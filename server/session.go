@@ -256,9 +256,12 @@ func (sess *session) rest() time.Duration {
 }
 
 // revisedTimeout brings what the client asked for, in milliseconds, into
-// range; nothing, negative or NaN asks for the longest.
+// range; 0, negative or NaN leaves it to the server: an hour, or the longest.
 func (l *Limits) revisedTimeout(ms float64) time.Duration {
-	if !(ms > 0) || ms >= float64(l.MaxSessionTimeout.Milliseconds()) {
+	switch {
+	case !(ms > 0):
+		return min(l.MaxSessionTimeout, max(l.MinSessionTimeout, time.Hour))
+	case ms >= float64(l.MaxSessionTimeout.Milliseconds()):
 		return l.MaxSessionTimeout
 	}
 	return max(l.MinSessionTimeout, time.Duration(ms*float64(time.Millisecond)))

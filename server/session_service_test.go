@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"testing/synctest"
@@ -318,7 +319,7 @@ func TestShutdown_TellsSessionsAndEnds(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if report := c.served.wait(); report.Err != errStopping {
+		if report := c.served.wait(); !errors.Is(report.Err, errStopping) {
 			t.Errorf("report %+v", report)
 		}
 	})
