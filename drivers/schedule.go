@@ -9,6 +9,7 @@ type Slot[T any] struct {
 	Overruns uint64 // runs left out because the one before was late
 
 	due   time.Duration
+	grid  time.Duration // the regular time of the next run; due may be earlier
 	order int
 	index int // in the heap; -1: not scheduled
 }
@@ -36,8 +37,20 @@ func (q *Schedule[T]) Next() *Slot[T] {
 	return q.heap[0]
 }
 
-// At schedules s, or moves it, to run at due.
+// At schedules s, or moves it, to run at due and from then on at its period.
 func (q *Schedule[T]) At(s *Slot[T], due time.Duration) {
+	s.grid = due
+	q.move(s, due)
+}
+
+// Hasten gives s a run in between, unless its next one is sooner. The regular times stay.
+func (q *Schedule[T]) Hasten(s *Slot[T], due time.Duration) {
+	if due < s.due {
+		q.move(s, due)
+	}
+}
+
+func (q *Schedule[T]) move(s *Slot[T], due time.Duration) {
 	s.due = due
 	if s.index < 0 {
 		s.index = len(q.heap)
@@ -49,13 +62,15 @@ func (q *Schedule[T]) At(s *Slot[T], due time.Duration) {
 
 // Served schedules s for its next turn at a fixed rate. Turns that passed in the meantime are counted, not made up for.
 func (q *Schedule[T]) Served(s *Slot[T], now time.Duration) {
-	next := s.due + s.Period
-	if late := now - next; late >= 0 && s.Period > 0 {
+	if s.due == s.grid {
+		s.grid += s.Period
+	}
+	if late := now - s.grid; late >= 0 && s.Period > 0 {
 		missed := late/s.Period + 1
 		s.Overruns += uint64(missed)
-		next += missed * s.Period
+		s.grid += missed * s.Period
 	}
-	q.At(s, next)
+	q.move(s, s.grid)
 }
 
 // Remove takes s out of the schedule.

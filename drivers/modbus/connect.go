@@ -86,7 +86,7 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// connected takes the result of an attempt. What failed while there was no link is read again at once.
+// connected takes the result of an attempt. What failed for want of a link is read at once.
 func (d *driver) connected(r connection) {
 	c := &d.connect
 	c.active, c.tried = false, true
@@ -106,8 +106,8 @@ func (d *driver) connected(r connection) {
 	c.up, c.failing, c.opened, c.before = true, false, d.now(), d.bus.replies
 	d.bus.attach(r.link)
 	for _, b := range d.blocks {
-		if b.slot.Scheduled() && !b.points[0].Good() && b.unit.health.State() != drivers.HealthDemoted {
-			d.schedule.At(b.slot, d.now())
+		if b.cutOff && b.slot.Scheduled() && b.unit.health.State() != drivers.HealthDemoted {
+			d.schedule.Hasten(b.slot, d.now())
 		}
 	}
 }

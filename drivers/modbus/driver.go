@@ -52,6 +52,7 @@ type block struct {
 	all    []*point // of the device, by tag
 	slot   *drivers.Slot[*block]
 
+	cutOff  bool          // the last read failed for want of a link
 	refused bool          // a single tag that the device refuses; it is tried more rarely
 	good    time.Duration // last good read
 	idle    time.Duration // when nobody watched any more; 0: somebody does, or never
@@ -285,7 +286,7 @@ func (d *driver) nextTime() time.Duration {
 			next = min(next, u.health.ProbeAt())
 		}
 	}
-	if d.bus.link == nil && !d.connect.active {
+	if d.bus.link == nil && !d.connect.active && len(d.units) > 0 {
 		next = min(next, d.connect.at)
 	}
 	return next
@@ -351,6 +352,7 @@ func (b *block) decode(data []byte, at uabinary.DateTime, values []uabinary.Data
 
 // fail shows a failure on all tags of a block.
 func (b *block) fail(f drivers.Fault, now time.Time) {
+	b.cutOff = f == drivers.LinkLost || f == drivers.NoCommunication
 	for _, p := range b.points {
 		p.Fail(f, now)
 	}

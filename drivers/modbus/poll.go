@@ -41,9 +41,10 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 		d.failed(b, err)
 		return
 	}
-	b.good = d.now()
+	b.good, b.cutOff = d.now(), false
 	if b.refused {
 		b.refused, b.slot.Period = false, b.group.period
+		d.schedule.At(b.slot, b.good+b.slot.Period)
 	}
 	d.publish(b, data)
 	d.alive(b.unit)
@@ -134,7 +135,7 @@ func (d *driver) alive(u *unit) {
 	d.log.Info("unit answers again", "unit", u.id)
 	for i, b := range u.blocks {
 		if b.slot.Scheduled() && !b.refused {
-			d.schedule.At(b.slot, d.now()+recoverySpread*time.Duration(i)/time.Duration(len(u.blocks)))
+			d.schedule.Hasten(b.slot, d.now()+recoverySpread*time.Duration(i)/time.Duration(len(u.blocks)))
 		}
 	}
 }
@@ -202,16 +203,21 @@ func (b *block) wanted() bool {
 
 // staleAt is when the values of a block are too old to be called Good. One transaction that hangs is allowed for.
 func (b *block) staleAt() time.Duration {
-	return b.good + time.Duration(b.device.staleAfter)*b.group.period + b.device.timeout
+	return b.good + time.Duration(b.device.staleAfter)*b.slot.Period + b.device.timeout
 }
 
 // resume reads at once what somebody began to watch.
 func (d *driver) resume() {
 	for _, b := range d.blocks {
-		if b.group.subscribed && (!b.slot.Scheduled() || b.idle != 0) && b.wanted() {
-			b.idle = 0
-			d.schedule.At(b.slot, d.now())
+		if !b.group.subscribed || !b.wanted() {
+			continue
 		}
+		if !b.slot.Scheduled() {
+			d.schedule.At(b.slot, d.now())
+		} else if b.idle != 0 {
+			d.schedule.Hasten(b.slot, d.now())
+		}
+		b.idle = 0
 	}
 }
 

@@ -187,7 +187,7 @@ func (d *driver) show(j *job) {
 // readback makes the block of a tag the next to be read.
 func (d *driver) readback(p *point) {
 	if p.block != nil && p.block.slot.Scheduled() {
-		d.schedule.At(p.block.slot, d.now())
+		d.schedule.Hasten(p.block.slot, d.now())
 	}
 }
 

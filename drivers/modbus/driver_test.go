@@ -1,0 +1,448 @@
+package modbus
+
+import (
+	"testing"
+	"time"
+
+	"github.com/edgeua/edgeua/internal/modbussim"
+	"github.com/gopcua/opcua/ua"
+)
+
+const everySecond = `Period="1000" Phase="0"`
+
+func TestReadsAllAreas(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev("", everySecond, `
+			<Tag Name="Coil" Address="c3"/>
+			<Tag Name="Input" Address="d7000"/>
+			<Tag Name="Bits" Address="c8[3]"/>
+			<Tag Name="Holding" Address="h0" Type="Int16" Scale="0.1"/>
+			<Tag Name="Bit" Address="h1.15" Type="Bool"/>
+			<Tag Name="Array" Address="h2[3]" Type="UInt16"/>
+			<Tag Name="Text" Address="h5" Type="String" Length="3"/>
+			<Tag Name="In" Address="i9" Type="Float32"/>`))
+		r.slave.Set(17, modbussim.Coils, 3, 1, 0, 0, 0, 0, 1, 0, 1)
+		r.slave.Set(17, modbussim.DiscreteInputs, 7000, 1)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 217, 0x8000, 1, 2, 3, 0x4162, 0x6320, 0)
+		r.slave.Set(17, modbussim.InputRegisters, 9, 0x47F1, 0x2000)
+		r.want("Holding", ua.StatusBadWaitingForInitialData, nil)
+		r.run()
+		after(10 * time.Millisecond)
+		r.want("Coil", ua.StatusOK, true)
+		r.want("Input", ua.StatusOK, true)
+		r.want("Bits", ua.StatusOK, []bool{true, false, true})
+		r.want("Holding", ua.StatusOK, 21.7)
+		r.want("Bit", ua.StatusOK, true)
+		r.want("Array", ua.StatusOK, []uint16{1, 2, 3})
+		r.want("Text", ua.StatusOK, "Abc")
+		r.want("In", ua.StatusOK, 123456)
+		if n := r.slave.Requests(); n != 4 {
+			t.Errorf("%d requests for four areas", n)
+		}
+		h, b := r.variable("Holding").Value(), r.variable("Bit").Value()
+		if h.SourceTimestamp == 0 || h.SourceTimestamp != b.SourceTimestamp {
+			t.Errorf("two tags of one reply have times %v and %v", h.SourceTimestamp, b.SourceTimestamp)
+		}
+	})
+}
+
+const oneTag = `<Tag Name="T" Address="h0" Type="UInt16" Access="ReadWrite"/>`
+
+// oneTagRig has one register, read every second, with a timeout of 200 ms.
+func oneTagRig(t *testing.T, settings string) *rig {
+	t.Helper()
+	r := newRig(t, tcpChannel+dev(`Timeout="200" `+settings, everySecond, oneTag))
+	r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+	return r
+}
+
+func TestSilentDeviceBecomesUncertainThenBadAndComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		rec := r.watch("T")
+		r.run()
+		after(1500 * time.Millisecond)
+		r.slave.Mute(17, true)
+		after(4 * time.Second)
+		wantStatuses(t, rec,
+			"0s Good 7",
+			"2.4s UncertainNoCommunicationLastUsableValue 7", // one try and one repetition
+			"3.2s BadTimeout <nil>",                          // no repetition while suspect
+			"5s BadNoCommunication <nil>")                    // demoted after the third
+		r.slave.Mute(17, false)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 8)
+		after(13 * time.Second) // TimeSuspend 10 s and 20 %
+		r.want("T", ua.StatusOK, 8)
+	})
+}
+
+func TestUncertainKeepsTheTimeOfTheLastGoodValue(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, `HoldPolls="2"`)
+		r.run()
+		after(500 * time.Millisecond)
+		good := r.variable("T").Value()
+		r.slave.Mute(17, true)
+		after(2 * time.Second)
+		held := r.variable("T").Value()
+		if held.Status != ua.StatusUncertainNoCommunicationLastUsableValue || held.SourceTimestamp != good.SourceTimestamp {
+			t.Errorf("held %v, last good %v", held, good)
+		}
+		after(time.Second)
+		if bad := r.variable("T").Value(); bad.Status != ua.StatusBadTimeout || bad.SourceTimestamp <= good.SourceTimestamp || !bad.Value.IsNull() {
+			t.Errorf("bad %v, last good %v", bad, good)
+		}
+	})
+}
+
+func TestHoldPollsZeroGoesStraightToBad(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, `HoldPolls="0" Retries="0"`)
+		rec := r.watch("T")
+		r.run()
+		after(500 * time.Millisecond)
+		r.slave.Mute(17, true)
+		after(time.Second)
+		wantStatuses(t, rec, "0s Good 7", "1.2s BadTimeout <nil>")
+	})
+}
+
+func TestProbesDouble(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, `TimeSuspend="1000" MaxSuspend="4000" DemoteAfter="1" Retries="0"`)
+		r.slave.Mute(17, true)
+		var at []time.Duration
+		r.slave.Trace = func(byte, []byte) { at = append(at, time.Since(r.start)) }
+		r.run()
+		after(30 * time.Second)
+		want := []time.Duration{1000, 2000, 4000, 4000, 4000} // ms of pause, each 20 % more or less, and 200 ms of waiting
+		for i, w := range want {
+			pause := at[i+1] - at[i] - 200*time.Millisecond
+			if pause < w*time.Millisecond*8/10 || pause > w*time.Millisecond*12/10 {
+				t.Errorf("pause %d is %v, want about %d ms", i, pause, w)
+			}
+		}
+	})
+}
+
+func TestNoConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		r.down.Store(true)
+		rec := r.watch("T")
+		r.run()
+		after(30 * time.Second)
+		wantStatuses(t, rec, "1s BadNoCommunication <nil>")
+		if n := r.dials.Load(); n < 5 || n > 6 { // after 0, 1, 3, 7, 15 s, about
+			t.Errorf("%d attempts to connect in 30 s", n)
+		}
+		r.down.Store(false)
+		after(37 * time.Second) // the longest pause is 30 s and 20 %
+		r.want("T", ua.StatusOK, 7)
+	})
+}
+
+func TestDeviceThatClosesIsNotNoticed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		rec := r.watch("T")
+		r.slave.Script(modbussim.CloseAfter, modbussim.CloseAfter, modbussim.CloseAfter)
+		r.run()
+		after(5500 * time.Millisecond)
+		wantStatuses(t, rec, "0s Good 7")
+		if n := r.dials.Load(); n != 4 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+func TestCloseInsteadOfReply(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		rec := r.watch("T")
+		r.slave.Script(nil, modbussim.Close)
+		r.run()
+		after(1500 * time.Millisecond)
+		wantStatuses(t, rec, "0s Good 7", "1s UncertainNoCommunicationLastUsableValue 7", "1s Good 7")
+	})
+}
+
+// A device that accepts connections and closes them at once must not be hammered.
+func TestAcceptAndCloseBacksOff(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		var script []modbussim.Fault
+		for range 100 {
+			script = append(script, modbussim.Close)
+		}
+		r.slave.Script(script...)
+		r.run()
+		after(30 * time.Second)
+		if n := r.dials.Load(); n < 4 || n > 7 {
+			t.Errorf("%d connections in 30 s", n)
+		}
+	})
+}
+
+func TestExceptions(t *testing.T) {
+	uncertain, lastUsable := ua.StatusUncertainNoCommunicationLastUsableValue, ua.StatusUncertainLastUsableValue
+	for code, want := range map[byte]struct{ held, none, write ua.StatusCode }{
+		1:  {ua.StatusBadNotSupported, ua.StatusBadNotSupported, ua.StatusBadNotSupported},
+		2:  {ua.StatusBadConfigurationError, ua.StatusBadConfigurationError, ua.StatusBadConfigurationError},
+		3:  {ua.StatusBadInvalidArgument, ua.StatusBadInvalidArgument, ua.StatusBadOutOfRange},
+		4:  {ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure},
+		5:  {lastUsable, ua.StatusBadWaitingForInitialData, ua.StatusGoodCompletesAsynchronously},
+		6:  {lastUsable, ua.StatusBadResourceUnavailable, ua.StatusBadResourceUnavailable},
+		7:  {ua.StatusBadInvalidState, ua.StatusBadInvalidState, ua.StatusBadInvalidState},
+		8:  {ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure},
+		10: {uncertain, ua.StatusBadNoCommunication, ua.StatusBadNoCommunication},
+		11: {uncertain, ua.StatusBadTimeout, ua.StatusBadTimeout},
+		99: {ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure, ua.StatusBadDeviceFailure},
+	} {
+		inBubble(t, func(t *testing.T) {
+			r := oneTagRig(t, `Retries="0"`)
+			fault := modbussim.Exception(code)
+			r.slave.Script(fault, nil, fault, fault)
+			r.run()
+			after(500 * time.Millisecond)
+			r.want("T", want.none, nil)
+			r.driver.events() // nothing pending; the next poll is good
+			after(time.Second)
+			if want.held == ua.StatusBadConfigurationError || want.held == ua.StatusBadInvalidArgument {
+				after(time.Minute) // in quarantine
+			}
+			r.want("T", ua.StatusOK, 7)
+		})
+		inBubble(t, func(t *testing.T) {
+			r := oneTagRig(t, `Retries="0"`)
+			r.slave.Script(nil, modbussim.Exception(code))
+			r.run()
+			after(1500 * time.Millisecond)
+			var value any
+			if want.held>>30 == 1 {
+				value = 7
+			}
+			r.want("T", want.held, value)
+		})
+		inBubble(t, func(t *testing.T) {
+			r := oneTagRig(t, `AfterWrite="none"`)
+			r.slave.Script(nil, modbussim.Exception(code))
+			r.run()
+			after(500 * time.Millisecond)
+			if got := r.write("T", uint16(9)); got != want.write {
+				t.Errorf("exception %d: write %v, want %v", code, got, want.write)
+			}
+		})
+	}
+}
+
+// Whatever a device sends instead of the right reply: the tag leaves Good, the value is never wrong, and the next
+// proper reply is believed.
+func TestFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  modbussim.Fault
+		status ua.StatusCode // with nothing to hold and no repetition
+	}{
+		"late":          {modbussim.Delay(500 * time.Millisecond), ua.StatusBadTimeout},
+		"silence":       {modbussim.Drop, ua.StatusBadTimeout},
+		"wrong id":      {modbussim.WrongID, ua.StatusBadCommunicationError},
+		"wrong unit":    {modbussim.WrongUnit, ua.StatusBadCommunicationError},
+		"wrong fc":      {modbussim.WrongFunction, ua.StatusBadCommunicationError},
+		"wrong count":   {modbussim.WrongCount, ua.StatusBadCommunicationError},
+		"echo":          {modbussim.Echo, ua.StatusBadCommunicationError},
+		"replay":        {modbussim.Replay, ua.StatusBadTimeout},
+		"close":         {modbussim.Close, ua.StatusOK}, // read again at once on a new connection
+		"half, silence": {modbussim.Cut(7), ua.StatusBadTimeout},
+		"noise before":  {modbussim.Around([]byte{1, 2, 3, 4, 5, 6}, nil), ua.StatusOK},
+		"noise after":   {modbussim.Around(nil, []byte{1, 2, 3, 4, 5, 6}), ua.StatusOK},
+		"split":         {modbussim.Split(8, 100*time.Millisecond), ua.StatusOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				r := oneTagRig(t, `HoldPolls="0" Retries="0"`)
+				rec := r.watch("T")
+				r.slave.Script(nil, c.fault)
+				r.run()
+				after(500 * time.Millisecond)
+				r.slave.Set(17, modbussim.HoldingRegisters, 0, 8)
+				after(time.Second)
+				if c.status != ua.StatusOK {
+					r.want("T", c.status, nil)
+				} else {
+					r.want("T", ua.StatusOK, 8)
+				}
+				r.slave.Set(17, modbussim.HoldingRegisters, 0, 9)
+				after(time.Second)
+				r.want("T", ua.StatusOK, 9)
+				for _, e := range rec.events {
+					if e.status == ua.StatusOK && e.value == uint16(7) && e.at > 0 {
+						t.Errorf("old value as Good: %v", e)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLateReplyIsDroppedByItsID(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`Timeout="200" Retries="0" HoldPolls="0"`, everySecond,
+			oneTag+`<Tag Name="U" Address="h900" Type="UInt16"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.slave.Set(17, modbussim.HoldingRegisters, 900, 8)
+		r.slave.Script(modbussim.Delay(300 * time.Millisecond))
+		r.run()
+		after(1500 * time.Millisecond)
+		r.want("T", ua.StatusOK, 7)
+		r.want("U", ua.StatusOK, 8)
+		r.stop()
+		if r.driver.bus.late != 1 || r.dials.Load() != 1 {
+			t.Errorf("%d late replies, %d connections", r.driver.bus.late, r.dials.Load())
+		}
+	})
+}
+
+func TestDeadUnitDoesNotDisturbTheOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`Timeout="200"`, everySecond, oneTag)+
+			`<Device Name="Dead" Channel="Line1" Unit="18" Addressing="protocol0" Timeout="200"><Group Name="G" Period="1000" Phase="0">
+			<Tag Name="T" Address="h0" Type="UInt16"/></Group></Device>`)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.slave.Mute(18, true)
+		rec := r.watch("T")
+		r.run()
+		after(2 * time.Minute)
+		wantStatuses(t, rec, "0s Good 7")
+		r.stop()
+		if n := len(rec.events); n < 118 {
+			t.Errorf("%d polls of the live unit in 120 s", n)
+		}
+		if dv := r.vars["Dead.T"].Value(); dv.Status != ua.StatusBadNoCommunication {
+			t.Errorf("dead unit: %v", dv.Status)
+		}
+	})
+}
+
+func TestRefusedBlockIsSplit(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`HoldPolls="0"`, everySecond, `
+			<Tag Name="A" Address="h0" Type="UInt16"/> <Tag Name="B" Address="h1" Type="UInt16"/>
+			<Tag Name="C" Address="h2" Type="UInt16"/> <Tag Name="D" Address="h3" Type="UInt16"/>
+			<Tag Name="E" Address="h10" Type="UInt32"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 1, 2)
+		r.slave.Set(17, modbussim.HoldingRegisters, 3, 4)
+		r.slave.Set(17, modbussim.HoldingRegisters, 10, 0, 5)
+		r.run()
+		after(100 * time.Millisecond)
+		r.want("A", ua.StatusOK, 1)
+		r.want("B", ua.StatusOK, 2)
+		r.want("C", ua.StatusBadConfigurationError, nil)
+		r.want("D", ua.StatusOK, 4)
+		r.want("E", ua.StatusOK, 5)
+		before := r.slave.Requests()
+		after(10 * time.Second)
+		if n := r.slave.Requests() - before; n != 30 {
+			t.Errorf("%d requests in ten periods, want those of three blocks", n)
+		}
+		r.slave.Set(17, modbussim.HoldingRegisters, 2, 3)
+		after(time.Minute)
+		r.want("C", ua.StatusOK, 3)
+	})
+}
+
+func TestSubscribedIsReadOnlyWhileWatched(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev("", everySecond+` PollMode="Subscribed"`, oneTag))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.run()
+		after(10 * time.Second)
+		if n := r.slave.Requests(); n != 0 {
+			t.Errorf("%d requests though nobody watches", n)
+		}
+		r.want("T", ua.StatusBadWaitingForInitialData, nil)
+		rec := r.watch("T")
+		after(100 * time.Millisecond)
+		r.want("T", ua.StatusOK, 7)
+		after(5 * time.Second)
+		r.variable("T").Unwatch(rec)
+		after(30 * time.Second)
+		r.want("T", ua.StatusUncertainLastUsableValue, 7)
+		before := r.slave.Requests()
+		if before > 18 {
+			t.Errorf("%d requests in 5 s and the 10 s after", before)
+		}
+		after(time.Minute)
+		if n := r.slave.Requests(); n != before {
+			t.Errorf("%d requests though nobody watches", n-before)
+		}
+		r.watch("T")
+		after(10 * time.Millisecond)
+		r.want("T", ua.StatusOK, 7)
+	})
+}
+
+func TestBusyIsRepeatedAfterAPause(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		rec := r.watch("T")
+		r.slave.Script(modbussim.Exception(6))
+		r.run()
+		after(500 * time.Millisecond)
+		wantStatuses(t, rec, "100ms Good 7")
+	})
+}
+
+func TestDisabledDevice(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, `Disabled="1"`)
+		r.run()
+		after(10 * time.Second)
+		r.want("T", ua.StatusBadOutOfService, nil)
+		if s := r.write("T", uint16(1)); s != ua.StatusBadOutOfService {
+			t.Errorf("write: %v", s)
+		}
+		if r.dials.Load() != 0 {
+			t.Error("a channel without enabled devices was opened")
+		}
+	})
+}
+
+func TestOverrunsAreCountedNotMadeUpFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev("", `Period="100" Phase="0"`, oneTag))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.slave.Script(modbussim.Delay(550 * time.Millisecond))
+		r.run()
+		after(1050 * time.Millisecond)
+		r.stop()
+		if n := r.slave.Requests(); n != 7 {
+			t.Errorf("%d requests, want the slow one and those at 550, 600, 700, 800, 900 and 1000 ms", n)
+		}
+		if n := r.driver.blocks[0].slot.Overruns; n != 4 {
+			t.Errorf("%d overruns", n)
+		}
+	})
+}
+
+func TestStopIsPromptAndRefusesWrites(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		r.slave.Mute(17, true)
+		r.run()
+		after(100 * time.Millisecond) // in the middle of a read
+		answer := make(chan ua.StatusCode)
+		go func() { answer <- r.write("T", uint16(1)) }()
+		after(10 * time.Millisecond)
+		begin := time.Now()
+		r.stop()
+		if d := time.Since(begin); d > 10*time.Millisecond {
+			t.Errorf("stopping took %v", d)
+		}
+		if s := <-answer; s != ua.StatusBadShutdown {
+			t.Errorf("write while stopping: %v", s)
+		}
+		if s := r.write("T", uint16(1)); s != ua.StatusBadShutdown {
+			t.Errorf("write after the end: %v", s)
+		}
+	})
+}

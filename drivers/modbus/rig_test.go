@@ -1,0 +1,217 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/modbussim"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/xmltree"
+	"github.com/gopcua/opcua/ua"
+)
+
+// parse reads a file of one channel through the real reader.
+func parse(t testing.TB, kind drivers.Kind, text string) (*channel, *xmltree.Report) {
+	t.Helper()
+	root, err := xmltree.Parse("edge.xml", []byte("<EdgeUa>"+text+"</EdgeUa>"), xmltree.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &xmltree.Report{}
+	conversions := drivers.ParseConversions(r, root.All("Conversions"))
+	return kind.Parse(r, root.Child("Channel"), root.All("Device"), conversions).(*channel), r
+}
+
+func parseGood(t testing.TB, kind drivers.Kind, text string) *channel {
+	t.Helper()
+	c, r := parse(t, kind, text)
+	if r.HasErrors() {
+		t.Fatal(r.Problems)
+	}
+	return c
+}
+
+const tcpChannel = `<Channel Name="Line1" Type="ModbusTcp" Host="127.0.0.1"/>`
+
+// dev is a device in protocol0 notation with one group "G".
+func dev(settings, group, tags string) string {
+	return fmt.Sprintf(`<Device Name="Dev" Channel="Line1" Unit="17" Addressing="protocol0" %s><Group Name="G" %s>%s</Group></Device>`,
+		settings, group, tags)
+}
+
+// event is one value that was set, and when, counted from the start of the driver.
+type event struct {
+	at     time.Duration
+	status ua.StatusCode
+	value  any
+}
+
+func (e event) String() string {
+	name := strings.TrimPrefix(ua.StatusCodes[e.status].Name, "Status")
+	return fmt.Sprintf("%v %s %v", e.at, name, e.value)
+}
+
+// record collects what is set on a Variable.
+type record struct {
+	start  time.Time
+	mu     sync.Mutex
+	events []event
+}
+
+func (r *record) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, event{time.Since(r.start), dv.Status, dv.Value.Any()})
+}
+
+// statuses lists each change of the status.
+func (r *record) statuses() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	var last ua.StatusCode = 0xFFFFFFFF
+	for _, e := range r.events {
+		if e.status != last {
+			all = append(all, e.String())
+		}
+		last = e.status
+	}
+	return all
+}
+
+// rig runs a driver against a simulated slave in memory.
+type rig struct {
+	t      *testing.T
+	slave  *modbussim.Map
+	driver *driver
+	vars   map[string]*addressspace.Variable
+	start  time.Time
+	down   atomic.Bool // dialling fails
+	dials  atomic.Int32
+	mu     sync.Mutex
+	conns  []net.Conn
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+var errRefused = errors.New("connection refused")
+
+// newRig binds the channel, on TCP framing, to an address space; run starts it.
+func newRig(t *testing.T, text string) *rig {
+	t.Helper()
+	r := &rig{t: t, slave: modbussim.NewMap(), done: make(chan struct{})}
+	c := parseGood(t, TCP(), text)
+	w := tcpWiring(r.dial)
+	w.reconnectAfter, w.connectDelay = c.tcp.reconnectAfter, c.tcp.connectDelay
+	r.bind(c, w)
+	return r
+}
+
+func (r *rig) bind(c *channel, w wiring) {
+	space := addressspace.New("urn:test")
+	vars, err := drivers.AddToSpace(space, space.AddNamespace("urn:test:devices"), c.Devices())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.vars = vars
+	r.driver = newDriver(c, w, slog.New(slog.DiscardHandler))
+	r.driver.Bind(vars)
+}
+
+func (r *rig) dial(ctx context.Context) (net.Conn, error) {
+	r.dials.Add(1)
+	if r.down.Load() {
+		return nil, errRefused
+	}
+	client, server := net.Pipe()
+	go modbussim.ServeConn(ctx, server, r.slave)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns = append(r.conns, server)
+	return client, nil
+}
+
+// hangUp closes all connections at the slave's end.
+func (r *rig) hangUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.conns {
+		_ = c.Close()
+	}
+	r.conns = nil
+}
+
+func (r *rig) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel, r.start = cancel, time.Now()
+	go func() {
+		defer close(r.done)
+		if err := r.driver.Run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}()
+	r.t.Cleanup(r.stop)
+}
+
+func (r *rig) stop() {
+	r.cancel()
+	<-r.done
+}
+
+func (r *rig) watch(name string) *record {
+	rec := &record{start: time.Now()}
+	r.variable(name).Watch(rec)
+	return rec
+}
+
+func (r *rig) variable(name string) *addressspace.Variable {
+	v := r.vars["Dev."+name]
+	if v == nil {
+		r.t.Fatalf("no variable %s in %v", name, r.vars)
+	}
+	return v
+}
+
+// want checks the present value and status of a tag.
+func (r *rig) want(name string, status ua.StatusCode, value any) {
+	r.t.Helper()
+	dv := r.variable(name).Value()
+	if dv.Status != status || fmt.Sprint(dv.Value.Any()) != fmt.Sprint(value) {
+		r.t.Errorf("%v: %s is %v %v, want %v %v", time.Since(r.start), name, dv.Status, dv.Value.Any(), status, value)
+	}
+}
+
+func (r *rig) write(name string, value any) ua.StatusCode {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return r.variable(name).Writer().Write(ctx, uabinary.DataValue{Value: uabinary.VariantOf(value)})
+}
+
+// inBubble runs a test with a clock that jumps when everybody waits.
+func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
+
+// after lets fake time pass and everything settle.
+func after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func wantStatuses(t *testing.T, r *record, want ...string) {
+	t.Helper()
+	got := r.statuses()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("statuses\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
