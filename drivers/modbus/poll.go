@@ -14,7 +14,8 @@ func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
 	d.schedule.Served(b.slot, now)
 	switch {
 	case b.group.subscribed && d.unwatched(b, now):
-	case d.bus.link == nil && !d.connect.tried: // still BadWaitingForInitialData
+	case d.bus.link == nil && !d.connect.tried:
+		b.cutOff = true // and still BadWaitingForInitialData
 	case d.bus.link == nil, b.unit.health.State() == drivers.HealthDemoted:
 		b.fail(drivers.NoCommunication, time.Now())
 	default:
