@@ -44,18 +44,29 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	var refused *configError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &refused):
-		fmt.Fprintln(stderr, "edgeua:", err)
-		return exitConfig
-	default:
-		fmt.Fprintln(stderr, "edgeua:", err)
-		return exitFailure
+	started := false
+	for _, cmd := range root.Commands() {
+		if do := cmd.RunE; do != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				started = true
+				return do(cmd, args)
+			}
+		}
 	}
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(stderr, "edgeua:", err)
+	if !started {
+		fmt.Fprintf(stderr, "see '%s --help'\n", cmd.CommandPath())
+		return exitConfig
+	}
+	var refused *configError
+	if errors.As(err, &refused) {
+		return exitConfig
+	}
+	return exitFailure
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -72,15 +83,11 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
   edgeua check                    say what is wrong with the files, and what would run
   edgeua serve                    run the gateway
   edgeua listen --trust-any       be the client that a gateway calls`,
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &configError{fmt.Errorf("%w\nsee '%s --help'", err, cmd.CommandPath())}
-	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDemo(), newListen(), newVersion())
 	return root
