@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/securechannel"
@@ -13,41 +14,75 @@ type admissions struct {
 	limits   *Limits
 	channels int
 	inbound  int
-	address  map[string]int // inbound connections by peer
-	tokens   float64        // accepts allowed right now
-	refilled time.Time      // monotonic
+	rate     bucket           // of all peers
+	peers    map[string]*peer // by address
 }
 
+// peer is one address that connections come from. It is remembered while any
+// is open or its bucket is not full.
+type peer struct {
+	open int
+	rate bucket
+}
+
+// manyPeers is from how many on those without a connection are looked through.
+const manyPeers = 256
+
 func (a *admissions) init(l *Limits) {
-	*a = admissions{
-		limits:   l,
-		address:  make(map[string]int),
-		tokens:   float64(l.AcceptBurst),
-		refilled: time.Now(),
-	}
+	*a = admissions{limits: l, peers: make(map[string]*peer)}
 }
 
 // accept takes in one inbound connection from host, or refuses it for the
-// rate, the total or the peer's own share.
+// rate, the total or the peer's own share. One peer has half of the rate, so
+// that it cannot keep others out.
 func (a *admissions) accept(host string, now time.Time) bool {
-	a.tokens += now.Sub(a.refilled).Seconds() * a.limits.AcceptRate
-	a.tokens = min(a.tokens, float64(a.limits.AcceptBurst))
-	a.refilled = now
-	if a.tokens < 1 || a.inbound >= a.limits.MaxConnections ||
-		a.address[host] >= a.limits.MaxConnectionsPerAddress {
+	rate, burst := a.limits.AcceptRate, float64(a.limits.AcceptBurst)
+	p := a.peers[host]
+	if p == nil {
+		p = &peer{}
+	}
+	a.rate.fill(now, rate, burst)
+	p.rate.fill(now, rate/2, max(1, burst/2))
+	if a.inbound >= a.limits.MaxConnections || p.open >= a.limits.MaxConnectionsPerAddress ||
+		a.rate.tokens < 1 || p.rate.tokens < 1 {
 		return false
 	}
-	a.tokens--
+	a.rate.tokens--
+	p.rate.tokens--
 	a.inbound++
-	a.address[host]++
+	p.open++
+	a.remember(host, p, now)
 	return true
+}
+
+func (a *admissions) remember(host string, p *peer, now time.Time) {
+	if len(a.peers) >= manyPeers {
+		full := time.Duration(float64(a.limits.AcceptBurst) / a.limits.AcceptRate * float64(time.Second))
+		maps.DeleteFunc(a.peers, func(_ string, p *peer) bool {
+			return p.open == 0 && now.Sub(p.rate.filled) > full
+		})
+	}
+	a.peers[host] = p
 }
 
 func (a *admissions) leaveInbound(host string) {
 	a.inbound--
-	if a.address[host]--; a.address[host] == 0 {
-		delete(a.address, host)
+	a.peers[host].open--
+}
+
+// bucket allows a rate with bursts. It starts full.
+type bucket struct {
+	tokens float64
+	filled time.Time // monotonic
+}
+
+func (b *bucket) fill(now time.Time, rate, burst float64) {
+	if b.filled.IsZero() {
+		b.tokens = burst
+	} else {
+		b.tokens = min(burst, b.tokens+now.Sub(b.filled).Seconds()*rate)
 	}
+	b.filled = now
 }
 
 // admitChannel makes room for the SecureChannel of c. When all are taken, the

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -227,7 +228,7 @@ func TestChannels_RefusedWhenAllAreInUse(t *testing.T) {
 func TestListen_Caps(t *testing.T) {
 	now := time.Now()
 	var a admissions
-	l := Limits{MaxConnections: 4, MaxConnectionsPerAddress: 2, AcceptBurst: 10, AcceptRate: 1}.withDefaults()
+	l := Limits{MaxConnections: 4, MaxConnectionsPerAddress: 2, AcceptBurst: 20, AcceptRate: 1}.withDefaults()
 	a.init(&l)
 	for i, tt := range []struct {
 		host string
@@ -241,25 +242,45 @@ func TestListen_Caps(t *testing.T) {
 	if !a.accept("a", now) {
 		t.Error("no place after one left")
 	}
-	if len(a.address) != 3 {
-		t.Errorf("%d addresses remembered", len(a.address))
+}
+
+// I3: one address that connects as fast as it can leaves room for others.
+func TestListen_RateIsShared(t *testing.T) {
+	start := time.Now()
+	var a admissions
+	l := Limits{AcceptBurst: 4, AcceptRate: 10}.withDefaults()
+	a.init(&l)
+	accepted := map[string]int{}
+	for ms := range 10_000 {
+		now := start.Add(time.Duration(ms) * time.Millisecond)
+		hosts := []string{"attacker"}
+		if ms%1000 == 500 {
+			hosts = append(hosts, "client")
+		}
+		for _, host := range hosts {
+			if a.accept(host, now) {
+				accepted[host]++
+				a.leaveInbound(host)
+			}
+		}
+	}
+	if accepted["client"] != 10 || accepted["attacker"] < 50 || accepted["attacker"] > 53 {
+		t.Errorf("accepted %v", accepted)
 	}
 }
 
-func TestListen_Rate(t *testing.T) {
+func TestListen_PeersAreForgotten(t *testing.T) {
 	start := time.Now()
 	var a admissions
-	l := Limits{AcceptBurst: 2, AcceptRate: 10}.withDefaults()
+	l := Limits{AcceptRate: 1000}.withDefaults()
 	a.init(&l)
-	accepted := 0
-	for ms := range 1000 {
-		if a.accept("a", start.Add(time.Duration(ms)*time.Millisecond)) {
-			accepted++
-			a.leaveInbound("a")
+	for i := range 10 * manyPeers {
+		if a.accept(fmt.Sprint(i), start.Add(time.Duration(i)*10*time.Millisecond)) {
+			a.leaveInbound(fmt.Sprint(i))
 		}
 	}
-	if accepted < 10 || accepted > 12 {
-		t.Errorf("%d accepted in a second", accepted)
+	if len(a.peers) > manyPeers {
+		t.Errorf("%d peers remembered", len(a.peers))
 	}
 }
 

@@ -15,7 +15,7 @@ type Limits struct {
 	// Transport and SecureChannel.
 	MaxConnections           int           // TransportConnections of Listen together: 40
 	MaxConnectionsPerAddress int           // of Listen, per remote address: 10
-	AcceptRate               float64       // accepted connections per second: 10
+	AcceptRate               float64       // accepted connections per second: 10; half of it from one address
 	AcceptBurst              int           // accepted at once after a pause: 20
 	MaxSecureChannels        int           // all channels, reverse ones too: MaxSessions + 1
 	ChannelIdleTime          time.Duration // life of a channel without a Session: 60 s
