@@ -15,17 +15,31 @@ type Linear struct{ Scale, Offset float64 }
 // Active tells whether there is anything to convert.
 func (l Linear) Active() bool { return l.Scale != 0 }
 
-// EU converts a raw number. A scale such as 0.1 is applied as a division by 10, which gives 21.7 for 217 and not
-// 21.700000000000003.
+// inverse is 1/Scale if that is a whole number, else 0. A scale such as 0.1 is applied as a division by 10, which gives
+// 21.7 for 217 and not 21.700000000000003.
+func (l Linear) inverse() float64 {
+	n := math.Round(1 / l.Scale)
+	if math.Abs(n) > 1 && math.Abs(n*l.Scale-1) < 1e-12 {
+		return n
+	}
+	return 0
+}
+
+// EU converts a raw number.
 func (l Linear) EU(raw float64) float64 {
-	if inverse := math.Round(1 / l.Scale); math.Abs(inverse) > 1 && math.Abs(inverse*l.Scale-1) < 1e-12 {
-		return raw/inverse + l.Offset
+	if n := l.inverse(); n != 0 {
+		return (raw + l.Offset*n) / n
 	}
 	return raw*l.Scale + l.Offset
 }
 
 // Raw converts back, without rounding.
-func (l Linear) Raw(eu float64) float64 { return (eu - l.Offset) / l.Scale }
+func (l Linear) Raw(eu float64) float64 {
+	if n := l.inverse(); n != 0 {
+		return eu*n - l.Offset*n
+	}
+	return (eu - l.Offset) / l.Scale
+}
 
 // Conversion is how a raw value becomes the value of a tag.
 type Conversion struct {
