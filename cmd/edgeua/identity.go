@@ -50,6 +50,9 @@ func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (
 		log.Info("certificate created", "file", e.Certificate.File, "application_uri", applicationURI,
 			"valid_until", own.Cert.NotAfter)
 	}
+	for _, warning := range own.Warnings(applicationURI, time.Now()) {
+		log.Warn("own certificate", "file", e.Certificate.File, "problem", warning)
+	}
 	store, err := pki.Open(locations, checks(e), own.DER, log)
 	if err != nil {
 		return identity{}, err

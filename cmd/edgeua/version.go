@@ -9,7 +9,7 @@ import (
 )
 
 // version is set by the release build with -ldflags "-X main.version=…".
-var version = "" //nolint:gochecknoglobals // the linker can only set a variable
+var version = ""
 
 func newVersion() *cobra.Command {
 	return &cobra.Command{

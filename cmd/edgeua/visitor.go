@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gopcua/opcua"
@@ -102,14 +103,13 @@ func (v *visitor) options(endpoint *ua.EndpointDescription, ended chan<- struct{
 		return nil, &finalError{fmt.Errorf("the server does not accept %s on this endpoint; %s", tokenWord(token),
 			map[bool]string{true: "name a user with --user", false: "leave --user out"}[v.user == ""])}
 	}
-	closed := false
+	var once sync.Once // gopcua tells from several goroutines
 	options := []opcua.Option{
 		opcua.ApplicationName("edgeua"), opcua.SessionName("edgeua"),
 		opcua.AutoReconnect(false), opcua.RequestTimeout(10 * time.Second),
 		opcua.StateChangedFunc(func(state opcua.ConnState) {
-			if (state == opcua.Closed || state == opcua.Disconnected) && !closed {
-				closed = true
-				close(ended)
+			if state == opcua.Closed || state == opcua.Disconnected {
+				once.Do(func() { close(ended) })
 			}
 		}),
 	}
