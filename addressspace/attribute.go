@@ -33,7 +33,7 @@ func (s *Space) Attribute(n *Node, a ua.AttributeID) (uabinary.Variant, ua.Statu
 	case ua.NodeClassObject:
 		return n.objectAttribute(a)
 	case ua.NodeClassMethod:
-		return methodAttribute(a)
+		return n.Method.attribute(a)
 	}
 	return n.Type.attribute(n.Class, a)
 }
@@ -78,13 +78,6 @@ func dimensionsVariant(d []uint32) uabinary.Variant {
 func (n *Node) objectAttribute(a ua.AttributeID) (uabinary.Variant, ua.StatusCode) {
 	if a == ua.AttributeIDEventNotifier {
 		return good(uabinary.Uint8Variant(n.EventNotifier))
-	}
-	return notProvided()
-}
-
-func methodAttribute(a ua.AttributeID) (uabinary.Variant, ua.StatusCode) {
-	if a == ua.AttributeIDExecutable || a == ua.AttributeIDUserExecutable {
-		return good(uabinary.BoolVariant(true))
 	}
 	return notProvided()
 }

@@ -2,7 +2,6 @@ package addressspace
 
 import (
 	"github.com/gopcua/opcua/id"
-	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
@@ -23,30 +22,31 @@ func (o *VariableOptions) analogType() uint32 {
 
 func (s *Space) addAnalogProperties(o *VariableOptions) error {
 	if o.EURange != nil {
-		if err := s.addProperty(o.ID, "EURange", id.Range, o.EURange); err != nil {
+		if err := s.addProperty(o.ID, "EURange", id.Range, nil, structure(o.EURange)); err != nil {
 			return err
 		}
 	}
 	if o.EngineeringUnits != nil {
-		return s.addProperty(o.ID, "EngineeringUnits", id.EUInformation, o.EngineeringUnits)
+		return s.addProperty(o.ID, "EngineeringUnits", id.EUInformation, nil, structure(o.EngineeringUnits))
 	}
 	return nil
 }
 
-// addProperty adds a standard Property of a structured type.
-func (s *Space) addProperty(owner uabinary.NodeID, name string, dataType uint32, value uabinary.Structure) error {
+func structure(x uabinary.Structure) uabinary.Variant {
+	return uabinary.VariantOf(uabinary.ExtensionObjectOf(x))
+}
+
+// addProperty adds a standard Property.
+func (s *Space) addProperty(owner uabinary.NodeID, name string, dataType uint32, dimensions []uint32, value uabinary.Variant) error {
 	_, err := s.AddVariable(VariableOptions{
-		ID:             propertyID(owner, name),
-		BrowseName:     uabinary.QualifiedName{Name: name},
-		Parent:         owner,
-		ReferenceType:  uabinary.NumericID(0, id.HasProperty),
-		TypeDefinition: uabinary.NumericID(0, id.PropertyType),
-		DataType:       uabinary.NumericID(0, dataType),
-		Value: &uabinary.DataValue{
-			Value:           uabinary.VariantOf(uabinary.ExtensionObjectOf(value)),
-			Status:          ua.StatusOK,
-			SourceTimestamp: s.created,
-		},
+		ID:              propertyID(owner, name),
+		BrowseName:      uabinary.QualifiedName{Name: name},
+		Parent:          owner,
+		ReferenceType:   uabinary.NumericID(0, id.HasProperty),
+		TypeDefinition:  uabinary.NumericID(0, id.PropertyType),
+		DataType:        uabinary.NumericID(0, dataType),
+		ArrayDimensions: dimensions,
+		Value:           &uabinary.DataValue{Value: value, SourceTimestamp: s.created},
 	})
 	return err
 }

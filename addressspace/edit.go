@@ -42,6 +42,7 @@ type VariableOptions struct {
 	// AccessLevelEx has the bits above the lowest eight (Part 3 (1.05), 8.58).
 	AccessLevelEx           uint32
 	MinimumSamplingInterval float64             // milliseconds; 0: reported as it changes
+	UsersOnly               bool                // see Node.UsersOnly
 	Value                   *uabinary.DataValue // default: BadWaitingForInitialData
 
 	// EURange and EngineeringUnits add these Properties of the AnalogItemType
@@ -85,7 +86,7 @@ func (s *Space) AddVariable(o VariableOptions) (*Node, error) {
 func (o *VariableOptions) node() *Node {
 	n := &Node{
 		ID: o.ID, Class: ua.NodeClassVariable, BrowseName: o.BrowseName, DisplayName: o.DisplayName,
-		Description: o.Description,
+		Description: o.Description, UsersOnly: o.UsersOnly,
 	}
 	v := &Variable{
 		node: n, DataType: o.DataType, ArrayDimensions: slices.Clone(o.ArrayDimensions),
@@ -117,7 +118,7 @@ func orNumeric(n uabinary.NodeID, standard uint32) uabinary.NodeID {
 	return n
 }
 
-// add checks n and puts it into the space.
+// add checks n and puts it into the space. Methods have no TypeDefinition.
 func (s *Space) add(n *Node, parentID, refTypeID, typeID uabinary.NodeID) error {
 	fail := func(code ua.StatusCode, why string) error { return &Error{Code: code, ID: n.ID, Why: why} }
 	if n.ID.IsNull() || n.ID.Namespace == 0 || int(n.ID.Namespace) >= len(s.Namespaces()) {
@@ -136,7 +137,12 @@ func (s *Space) add(n *Node, parentID, refTypeID, typeID uabinary.NodeID) error 
 	if refType == nil || refType.Type == nil || refType.Type.IsAbstract || !refType.isSubtypeOf(hierarchical) {
 		return fail(ua.StatusBadReferenceTypeIDInvalid, "no hierarchical ReferenceType "+refTypeID.String())
 	}
-	if typ == nil || typ.Class != typeClass(n.Class) || typ.Type.IsAbstract {
+	switch {
+	case n.Class == ua.NodeClassMethod:
+		if parent.Class != ua.NodeClassObject && parent.Class != ua.NodeClassObjectType {
+			return fail(ua.StatusBadParentNodeIDInvalid, "a Method belongs to an Object or ObjectType")
+		}
+	case typ == nil || typ.Class != typeClass(n.Class) || typ.Type.IsAbstract:
 		return fail(ua.StatusBadTypeDefinitionInvalid, "no TypeDefinition "+typeID.String())
 	}
 	n.space, n.standard = s, -1
@@ -154,6 +160,7 @@ func typeClass(class ua.NodeClass) ua.NodeClass {
 }
 
 // insert puts n below parent unless either has changed since it was checked.
+// A nil typ is no TypeDefinition.
 func (s *Space) insert(n, parent, refType, typ *Node) error {
 	definition := s.Node(uabinary.NumericID(0, id.HasTypeDefinition))
 	s.mu.Lock()
@@ -164,7 +171,11 @@ func (s *Space) insert(n, parent, refType, typ *Node) error {
 	if !s.has(parent) {
 		return &Error{Code: ua.StatusBadParentNodeIDInvalid, ID: n.ID, Why: "no parent " + parent.ID.String()}
 	}
-	n.links = append(make([]link, 0, 2), link{typ: definition, target: typ}, link{typ: refType, target: parent, inverse: true})
+	n.links = make([]link, 0, 2)
+	if typ != nil {
+		n.links = append(n.links, link{typ: definition, target: typ})
+	}
+	n.links = append(n.links, link{typ: refType, target: parent, inverse: true})
 	parent.links = append(parent.links, link{typ: refType, target: n})
 	s.nodes[n.ID] = n
 	return nil

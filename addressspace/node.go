@@ -20,7 +20,12 @@ type Node struct {
 	Class         ua.NodeClass
 	EventNotifier uint8     // Object
 	Variable      *Variable // not nil if and only if Class is Variable
+	Method        *Method   // not nil if and only if Class is Method
 	Type          *Type     // not nil if and only if Class is one of the four types
+
+	// UsersOnly keeps Value and calls from anonymous Sessions: it is the right
+	// of the well-known Role AuthenticatedUser (Part 3 (1.05), 4.9.2).
+	UsersOnly bool
 
 	space    *Space
 	standard int32  // index in the nodeset, -1 for nodes of other namespaces
@@ -96,6 +101,15 @@ func (n *Node) TypeDefinition() uabinary.NodeID {
 		}
 	}
 	return uabinary.NodeID{}
+}
+
+// Supertype returns the type that n is a direct subtype of, nil if n is no
+// type or has none.
+func (n *Node) Supertype() *Node {
+	if n.Type == nil {
+		return nil
+	}
+	return n.Type.super
 }
 
 func (n *Node) isSubtypeOf(super uabinary.NodeID) bool {

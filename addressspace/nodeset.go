@@ -127,6 +127,8 @@ func (s *Space) materialise(i int) *Node {
 	switch n.Class {
 	case ua.NodeClassVariable:
 		n.Variable = c.variable(n, flags)
+	case ua.NodeClassMethod:
+		n.Method = &Method{node: n}
 	case ua.NodeClassObjectType, ua.NodeClassVariableType, ua.NodeClassReferenceType, ua.NodeClassDataType:
 		n.Type = c.typ(s, n.Class, flags)
 	}

@@ -82,7 +82,7 @@ func TestNamespaces_Part5_631(t *testing.T) {
 func TestNodeOfUnknownIDs(t *testing.T) {
 	s := newPlant(t)
 	for _, id := range []uabinary.NodeID{
-		{}, numeric(1 << 20), numeric(id.Server_GetMonitoredItems), uabinary.StringID(0, "Server"), uabinary.StringID(2, "Other"),
+		{}, numeric(1 << 20), numeric(id.Server_SetSubscriptionDurable), uabinary.StringID(0, "Server"), uabinary.StringID(2, "Other"),
 		uabinary.NumericID(2, 85), uabinary.StringID(99, "Boiler"), uabinary.OpaqueID(2, []byte("Boiler")),
 	} {
 		if n := s.Node(id); n != nil {

@@ -253,7 +253,7 @@ func TestServerObject(t *testing.T) {
 	}
 	seen := 0
 	below(s, numeric(id.ObjectsFolder), func(n *Node) {
-		if n.Class == ua.NodeClassMethod {
+		if n.Class == ua.NodeClassMethod && n.ID != numeric(id.Server_GetMonitoredItems) && n.ID != numeric(id.Server_ResendData) {
 			t.Errorf("%v %s is offered but not implemented", n.ID, n.BrowseName.Name)
 		}
 		if n.Variable == nil {

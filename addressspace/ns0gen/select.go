@@ -8,8 +8,6 @@ import (
 // through them only: what this server does not do, it does not show.
 var absent = []uint32{
 	// Methods and Properties of the Server object that need code behind them.
-	id.Server_GetMonitoredItems,
-	id.Server_ResendData,
 	id.Server_SetSubscriptionDurable,
 	id.Server_RequestServerStateChange,
 	id.Server_EstimatedReturnTime,
