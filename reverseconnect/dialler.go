@@ -100,6 +100,7 @@ func (d *dialler) waiting(ctx context.Context) State {
 			return Waiting
 		case <-d.slot.granted:
 			d.journal.begin(time.Now())
+			d.remote = ""
 			return d.advance(Dialling)
 		case ev := <-d.events:
 			d.channelClosed(ev)
@@ -130,7 +131,6 @@ func (d *dialler) rest(ctx context.Context) {
 // ConnectTimeout; they give back their slots themselves only then.
 func (d *dialler) dialling(ctx context.Context) State {
 	d.update(func(s *TargetStatus) { s.Attempts++ })
-	d.remote = ""
 	nc, err := d.call(ctx)
 	switch {
 	case ctx.Err() != nil:
