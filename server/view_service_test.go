@@ -315,6 +315,22 @@ func TestViewTranslateBrowsePath_Circle(t *testing.T) {
 	c.want(ua.StatusBadTooManyOperations, c.do(&req.RequestHeader, req, &resp))
 }
 
+// Two ways to a node make one target.
+func TestViewTranslateBrowsePath_EachTargetOnce(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.session(ua.MessageSecurityModeNone)
+	device, node := uabinary.StringID(2, "Device"), uabinary.StringID(2, "Int16")
+	if err := r.space.AddReference(device, uabinary.NumericID(0, id.Organizes), node); err != nil {
+		t.Fatal(err)
+	}
+	req := &uabinary.TranslateBrowsePathsToNodeIDsRequest{BrowsePaths: []uabinary.BrowsePath{path(device, "2:Int16")}}
+	var resp uabinary.TranslateBrowsePathsToNodeIDsResponse
+	c.wantOK(c.do(&req.RequestHeader, req, &resp))
+	if n := len(resp.Results[0].Targets); n != 1 {
+		t.Errorf("%d targets", n)
+	}
+}
+
 func TestViewRegisterNodes(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.session(ua.MessageSecurityModeNone)
