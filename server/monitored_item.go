@@ -38,14 +38,23 @@ type monitoredItem struct {
 	prev, next *monitoredItem      // ready list
 }
 
+// changes tells whether there can be more than one value: not of the other
+// attributes, nor of a Variable that may not be read.
+func (item *monitoredItem) changes() bool {
+	return item.attribute == ua.AttributeIDValue && valueReadable(item.node) == ua.StatusOK
+}
+
 // pushes tells whether the item hears of changes by itself.
 func (item *monitoredItem) pushes() bool {
-	return item.attribute == ua.AttributeIDValue && item.node.Variable != nil && !item.node.Variable.Dynamic()
+	return item.changes() && !item.node.Variable.Dynamic()
 }
 
 // current is the value that a sample taken now would see.
 func (item *monitoredItem) current() *uabinary.DataValue {
-	if item.attribute == ua.AttributeIDValue && item.node.Variable != nil {
+	if item.attribute == ua.AttributeIDValue {
+		if status := valueReadable(item.node); status != ua.StatusOK {
+			return &uabinary.DataValue{Status: status}
+		}
 		dv := item.node.Variable.Value()
 		return &dv
 	}
@@ -185,7 +194,7 @@ func (item *monitoredItem) takeFirst(first *uabinary.DataValue) bool {
 	if item.deleted || item.mode == ua.MonitoringModeDisabled {
 		return false
 	}
-	if item.attribute == ua.AttributeIDValue && !item.pushes() {
+	if item.changes() && !item.pushes() {
 		item.sub.setSampled(item, true)
 	}
 	if item.last == nil {

@@ -27,7 +27,11 @@ func readFilter(object *uabinary.ExtensionObject, attribute ua.AttributeID, nume
 	if attribute != ua.AttributeIDValue {
 		return dataChangeFilter{}, ua.StatusBadFilterNotAllowed
 	}
-	if object.TypeID != uabinary.NumericID(0, id.DataChangeFilter_Encoding_DefaultBinary) {
+	switch object.TypeID {
+	case uabinary.NumericID(0, id.DataChangeFilter_Encoding_DefaultBinary):
+	case uabinary.NumericID(0, id.EventFilter_Encoding_DefaultBinary):
+		return dataChangeFilter{}, ua.StatusBadFilterNotAllowed
+	default:
 		return dataChangeFilter{}, ua.StatusBadMonitoredItemFilterUnsupported
 	}
 	var wire uabinary.DataChangeFilter
@@ -51,6 +55,9 @@ func readFilter(object *uabinary.ExtensionObject, attribute ua.AttributeID, nume
 		return dataChangeFilter{}, ua.StatusBadFilterNotAllowed
 	}
 	filter.deadband = wire.DeadbandValue
+	if filter.trigger == ua.DataChangeTriggerStatusValueTimestamp {
+		filter.trigger = ua.DataChangeTriggerStatusValue // 7.22.2: beside a deadband they are the same
+	}
 	return filter, ua.StatusOK
 }
 

@@ -68,7 +68,7 @@ func TestReadFilter_MonitorItemsDeadbandFilter(t *testing.T) {
 		{"percent", deadband(ua.DeadbandTypePercent, 5), ua.AttributeIDValue, true, ua.StatusBadMonitoredItemFilterUnsupported},
 		{"unknown kind", deadband(7, 5), ua.AttributeIDValue, true, ua.StatusBadDeadbandFilterInvalid},
 		{"on a name", deadband(ua.DeadbandTypeAbsolute, 2), ua.AttributeIDBrowseName, true, ua.StatusBadFilterNotAllowed},
-		{"event filter", &event, ua.AttributeIDValue, true, ua.StatusBadMonitoredItemFilterUnsupported},
+		{"event filter", &event, ua.AttributeIDValue, true, ua.StatusBadFilterNotAllowed},
 		{"cut short", broken, ua.AttributeIDValue, true, ua.StatusBadMonitoredItemFilterInvalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

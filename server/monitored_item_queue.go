@@ -124,8 +124,16 @@ func (q *valueQueue) grow() {
 // valueSize estimates what a queued value holds in memory, in bytes.
 func valueSize(dv *uabinary.DataValue) int64 {
 	const fixed = 96
-	if n := dv.Value.Len(); n > 0 {
+	v := &dv.Value
+	if n := v.Len(); n > 0 {
 		return fixed + int64(n)*16
+	}
+	if s, ok := v.Text(); ok {
+		return fixed + int64(len(s))
+	}
+	if v.Type() == uabinary.TypeByteString {
+		b, _ := v.Any().([]byte)
+		return fixed + int64(len(b))
 	}
 	return fixed
 }

@@ -52,11 +52,14 @@ func (subs *sessionSubscriptions) createItem(c *call, subscriptionID uint32, req
 	}
 }
 
-// newItem makes an item of a request if its node and attribute can be read by
-// this user.
+// newItem makes an item of a request if its node and attribute exist. Being
+// denied to read them is what the item then reports (Part 4 (1.05), 5.13.2.1).
 func (s *Server) newItem(c *call, req *uabinary.MonitoredItemCreateRequest, timestamps ua.TimestampsToReturn) (*monitoredItem, ua.StatusCode) {
 	target := &req.ItemToMonitor
 	node, rng, status := s.readable(c, target)
+	if status == ua.StatusBadNotReadable {
+		node, status = s.node(target.NodeID)
+	}
 	if status != ua.StatusOK {
 		return nil, status
 	}

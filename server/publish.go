@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type subscriptionTotals struct {
 	subscriptions  atomic.Int64
 	monitoredItems atomic.Int64
 	queuedBytes    atomic.Int64 // of values in queues
+	retainedBytes  atomic.Int64 // of messages kept for Republish
 	lastID         atomic.Uint32
 }
 
@@ -83,8 +85,8 @@ type parkedPublish struct {
 // publishQueue holds the parked Publish requests, oldest first.
 type publishQueue struct {
 	queue []*parkedPublish
-	timer *time.Timer // for the earliest deadline, nil until one has a deadline
-	armed bool
+	timer *time.Timer   // for the earliest deadline, nil until one has a deadline
+	armed time.Duration // that deadline, 0 if there is none
 	wake  func()
 }
 
@@ -92,25 +94,25 @@ func (q *publishQueue) len() int { return len(q.queue) }
 
 func (q *publishQueue) push(p *parkedPublish, now time.Duration) {
 	q.queue = append(q.queue, p)
-	if p.deadline > 0 && !q.armed {
-		q.arm(p.deadline - now)
+	if p.deadline > 0 && (q.armed == 0 || p.deadline < q.armed) {
+		q.arm(p.deadline, now)
 	}
 }
 
-func (q *publishQueue) arm(d time.Duration) {
-	q.armed = true
+func (q *publishQueue) arm(deadline, now time.Duration) {
+	q.armed = deadline
 	if q.timer == nil {
-		q.timer = time.AfterFunc(d, q.wake)
+		q.timer = time.AfterFunc(deadline-now, q.wake)
 		return
 	}
-	q.timer.Reset(d)
+	q.timer.Reset(deadline - now)
 }
 
 func (q *publishQueue) stop() {
 	if q.timer != nil {
 		q.timer.Stop()
 	}
-	q.armed = false
+	q.armed = 0
 }
 
 func (q *publishQueue) pop() *parkedPublish {
@@ -127,7 +129,7 @@ func (subs *sessionSubscriptions) expireRequests() {
 	subs.mu.Lock()
 	now := subs.now()
 	q := &subs.requests
-	q.armed = false
+	q.armed = 0
 	next := time.Duration(0)
 	kept := q.queue[:0]
 	for _, p := range q.queue {
@@ -144,7 +146,7 @@ func (subs *sessionSubscriptions) expireRequests() {
 	clear(q.queue[len(kept):])
 	q.queue = kept
 	if next > 0 {
-		q.arm(next - now)
+		q.arm(next, now)
 	}
 	subs.mu.Unlock()
 	subs.flush()
@@ -233,7 +235,8 @@ func (subs *sessionSubscriptions) answer(p *parkedPublish, sub *subscription, no
 	sub.alive(now)
 	sub.late = false
 	sub.sent = true
-	sub.lastSent = now
+	sub.enterCycle(now)
+	sub.lastSent = sub.cycle
 	p.sub = sub.id
 	p.more = false
 	if message := sub.notificationMessage(now); message != nil {
@@ -322,6 +325,9 @@ func (p *parkedPublish) appendResponse(dst []byte) []byte {
 // with its next Publish request (Part 4 (1.05), 5.14.1.2, transition 27).
 func (subs *sessionSubscriptions) expire(sub *subscription) []*monitoredItem {
 	items := subs.remove(sub)
+	if len(subs.statusChanges) >= subs.server.limits.MaxSubscriptionsPerSession {
+		subs.statusChanges = slices.Delete(subs.statusChanges, 0, 1)
+	}
 	subs.statusChanges = append(subs.statusChanges, statusChange{
 		id: sub.id, sequence: sub.sequence, status: ua.StatusBadTimeout,
 	})

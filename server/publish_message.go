@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
@@ -49,11 +50,15 @@ func (sub *subscription) notificationMessage(now time.Duration) *retainedMessage
 	return m
 }
 
+// fullMessage is the size from which on a message takes no further value, in
+// bytes: it leaves in one chunk, and no client finds it too large.
+const fullMessage = 32 << 10
+
 // appendItems writes MonitoredItemNotifications until the message is full or
 // nothing is due. Items that have more to say stay in the ready list.
 func (sub *subscription) appendItems(dst []byte, now time.Duration) ([]byte, int) {
 	count := 0
-	maxBytes := sub.owner.server.limits.MaxRetransmissionBytes / 2
+	maxBytes := min(fullMessage, sub.owner.server.limits.MaxRetransmissionBytes/2)
 	for item := sub.ready.first; item != nil && count < sub.maxNotifications; {
 		following := item.next
 		item.settle(now)
@@ -84,8 +89,10 @@ func (sub *subscription) retain(m *retainedMessage) {
 	limits := &subs.server.limits
 	sub.retained = append(sub.retained, m)
 	subs.retainedBytes += len(m.bytes)
-	for len(sub.retained) > limits.MaxRetransmissionQueue ||
-		subs.retainedBytes > limits.MaxRetransmissionBytes && len(sub.retained) > 1 {
+	total := &subs.server.totals.retainedBytes
+	total.Add(int64(len(m.bytes)))
+	for len(sub.retained) > 1 && (len(sub.retained) > limits.MaxRetransmissionQueue ||
+		subs.retainedBytes > limits.MaxRetransmissionBytes || total.Load() > limits.MaxRetransmissionBytesTotal) {
 		sub.forget(0)
 	}
 }
@@ -93,8 +100,9 @@ func (sub *subscription) retain(m *retainedMessage) {
 // forget drops the i-th retained message.
 func (sub *subscription) forget(i int) {
 	m := sub.retained[i]
-	sub.retained = append(sub.retained[:i], sub.retained[i+1:]...)
+	sub.retained = slices.Delete(sub.retained, i, i+1)
 	sub.owner.retainedBytes -= len(m.bytes)
+	sub.owner.server.totals.retainedBytes.Add(-int64(len(m.bytes)))
 	m.dropped = true
 	if !m.sending {
 		sub.owner.recycle(m)

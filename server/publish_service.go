@@ -38,6 +38,11 @@ func (subs *sessionSubscriptions) publish(c *call, acks []uabinary.SubscriptionA
 	if len(subs.all) == 0 && len(subs.statusChanges) == 0 {
 		return ua.StatusBadNoSubscription
 	}
+	if len(subs.outbox) >= subs.server.limits.MaxPublishRequestsPerSession {
+		// The client asks on without reading the answers. This one waits for
+		// them to leave, and so does the connection.
+		return ua.StatusBadTooManyPublishRequests
+	}
 	now := subs.now()
 	p := subs.park(c, now)
 	for _, ack := range acks {

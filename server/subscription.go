@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
@@ -36,7 +37,7 @@ type subscription struct {
 	timer     *time.Timer
 	armed     time.Duration // what the timer is set to
 	cycle     time.Duration // start of the current publishing cycle
-	lastSent  time.Duration // when the last message went out
+	lastSent  time.Duration // start of the cycle in which the last message went out; at first, of the first
 	lastAlive time.Duration // when the client was last known to be there
 	sent      bool          // MessageSent: the first cycle has spoken
 	late      bool          // LatePublishRequest
@@ -113,7 +114,7 @@ func (sub *subscription) lifetime() time.Duration {
 // at the end of the first cycle.
 func (sub *subscription) keepAliveDue() time.Duration {
 	if !sub.sent {
-		return sub.cycle + sub.interval
+		return sub.lastSent + sub.interval
 	}
 	return sub.lastSent + sub.interval*time.Duration(sub.keepAliveCount)
 }
@@ -124,23 +125,30 @@ func (sub *subscription) boundary(t time.Duration) time.Duration {
 	return sub.cycle + cycles*sub.interval
 }
 
+// cycleEnd is the next end of a publishing cycle that is not before due.
+func (sub *subscription) cycleEnd(due, now time.Duration) time.Duration {
+	return sub.boundary(max(due-1, now))
+}
+
+// enterCycle makes the publishing cycle that now lies in the current one.
+func (sub *subscription) enterCycle(now time.Duration) {
+	sub.cycle = sub.boundary(now) - sub.interval
+}
+
 // arm sets the timer for the next moment at which something can be due.
 func (sub *subscription) arm(now time.Duration) {
-	expiry := sub.lastAlive + sub.lifetime()
-	if sub.late {
-		// Only a Publish request can help, and it comes by itself.
-		sub.armFor(expiry, now)
-		return
-	}
-	due := sub.keepAliveDue()
-	if at, any := sub.ready.dueAt(); any && sub.enabled {
-		due = min(due, sub.boundary(max(at, now)))
+	due := time.Duration(math.MaxInt64)
+	if !sub.late { // else a Publish request is what it waits for
+		due = sub.cycleEnd(sub.keepAliveDue(), now)
+		if at, any := sub.ready.dueAt(); any && sub.enabled {
+			due = min(due, sub.cycleEnd(at, now))
+		}
 	}
 	if len(sub.sampled) > 0 {
 		due = min(due, sub.boundary(now))
 	}
-	if sub.owner.requests.len() == 0 {
-		due = min(due, expiry)
+	if sub.late || sub.owner.requests.len() == 0 {
+		due = min(due, sub.lastAlive+sub.lifetime())
 	}
 	sub.armFor(due, now)
 }
@@ -154,31 +162,38 @@ func (sub *subscription) armFor(due, now time.Duration) {
 // it produced are sent.
 func (sub *subscription) wake() {
 	subs := sub.owner
-	now := subs.now()
+	samples := sub.takeSamples()
 	subs.mu.Lock()
-	if sub.closed {
-		subs.mu.Unlock()
-		return
+	now := subs.now()
+	var expired []*monitoredItem
+	switch {
+	case sub.closed || now < sub.armed: // armed anew while the timer fired
+	case subs.requests.len() == 0 && now-sub.lastAlive >= sub.lifetime():
+		expired = subs.expire(sub)
+	default:
+		sub.turn(samples, now)
 	}
-	if len(subs.requests.queue) > 0 {
+	subs.mu.Unlock()
+	unwatchAll(expired)
+	subs.flush()
+}
+
+// turn does what is due at the end of a cycle.
+func (sub *subscription) turn(samples []sampledValue, now time.Duration) {
+	if sub.owner.requests.len() > 0 {
 		sub.alive(now)
 	}
-	if now-sub.lastAlive >= sub.lifetime() {
-		items := subs.expire(sub)
-		subs.mu.Unlock()
-		unwatchAll(items)
-		subs.flush()
-		return
+	sub.enterCycle(now)
+	for _, s := range samples {
+		if s.item.last == nil || sub.cycle-s.item.lastSample >= s.item.sampling {
+			s.item.sample(s.dv, sub.cycle)
+		}
 	}
-	sub.cycle = sub.boundary(now) - sub.interval
-	sub.takeSamples(now)
 	if sub.due(now) {
 		sub.markLate(now)
-		subs.pair(now)
+		sub.owner.pair(now)
 	}
 	sub.arm(now)
-	subs.mu.Unlock()
-	subs.flush()
 }
 
 // due tells whether the end of a cycle has something to say.
@@ -201,17 +216,32 @@ func (sub *subscription) changed(item *monitoredItem, now time.Duration) {
 	if !sub.enabled || sub.late {
 		return
 	}
-	if due := sub.boundary(max(item.dueAt(), now)); due < sub.armed {
+	if due := sub.cycleEnd(item.dueAt(), now); due < sub.armed {
 		sub.armFor(due, now)
 	}
 }
 
+// sampledValue is what a Variable that pushes nothing said when it was asked.
+type sampledValue struct {
+	item *monitoredItem
+	dv   *uabinary.DataValue
+}
+
 // takeSamples reads the items whose Variables push nothing, such as
-// Server.ServerStatus.CurrentTime.
-func (sub *subscription) takeSamples(now time.Duration) {
-	for _, item := range sub.sampled {
-		item.sample(item.current(), now)
+// Server.ServerStatus.CurrentTime. It is called without mu: what answers may
+// take locks of its own.
+func (sub *subscription) takeSamples() []sampledValue {
+	sub.owner.mu.Lock()
+	items := slices.Clone(sub.sampled) // nil without any
+	sub.owner.mu.Unlock()
+	if len(items) == 0 {
+		return nil
 	}
+	samples := make([]sampledValue, len(items))
+	for i, item := range items {
+		samples[i] = sampledValue{item, item.current()}
+	}
+	return samples
 }
 
 // nextSequence gives out the number of a NotificationMessage; 0 is never used
@@ -240,17 +270,12 @@ func (sub *subscription) dropItem(item *monitoredItem) {
 // setSampled puts an item on, or takes it off, the list of those that are
 // sampled at each cycle.
 func (sub *subscription) setSampled(item *monitoredItem, on bool) {
-	for i, it := range sub.sampled {
-		if it != item {
-			continue
-		}
-		if !on {
-			sub.sampled = append(sub.sampled[:i], sub.sampled[i+1:]...)
-		}
-		return
-	}
-	if on {
+	i := slices.Index(sub.sampled, item)
+	switch {
+	case on && i < 0:
 		sub.sampled = append(sub.sampled, item)
+	case !on && i >= 0:
+		sub.sampled = slices.Delete(sub.sampled, i, i+1)
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) handleModifySubscription(c *call, r *uabinary.Reader) {
 	p := s.limits.reviseSubscription(req.RequestedPublishingInterval, req.RequestedLifetimeCount,
 		req.RequestedMaxKeepAliveCount, req.MaxNotificationsPerPublish, req.Priority)
 	known := c.session.subs.with(req.SubscriptionID, func(sub *subscription, now time.Duration) {
-		sub.cycle = sub.boundary(now) - sub.interval
+		sub.enterCycle(now)
 		sub.set(p)
 		sub.arm(now)
 	})
