@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"unicode/utf8"
 
@@ -61,7 +62,7 @@ func serveReason(r uatcp.Report) string {
 	case isClosed(r.Err):
 		return "closed by the client" + phase(r.Stage)
 	}
-	return "client refused" + phase(r.Stage) + ": " + quote(r.Err.Error())
+	return "client refused" + phase(r.Stage) + ": " + words(r.Err)
 }
 
 // channelReason says in words why an open SecureChannel ended.
@@ -72,7 +73,7 @@ func channelReason(r uatcp.Report) string {
 	case isClosed(r.Err):
 		return "closed by the client"
 	}
-	return "channel ended: " + quote(r.Err.Error())
+	return "channel ended: " + words(r.Err)
 }
 
 func phase(s uatcp.Stage) string {
@@ -97,6 +98,9 @@ func isTimeout(err error) bool {
 func isClosed(err error) bool {
 	return err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
 }
+
+// words quotes what one of our own packages says about the client.
+func words(err error) string { return quote(strings.TrimPrefix(err.Error(), "opcua: ")) }
 
 // quote makes foreign text fit for a log line: bounded, control characters escaped.
 func quote(s string) string {
