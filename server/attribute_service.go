@@ -83,7 +83,7 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 	if target.AttributeID == ua.AttributeIDValue {
 		dv = node.Variable.Value()
 	} else {
-		dv.Value, dv.Status = s.space.Attribute(node, target.AttributeID)
+		dv.Value, dv.Status = s.attribute(c, node, target.AttributeID)
 	}
 	part.apply(&dv)
 	dv.ServerTimestamp = now
@@ -92,13 +92,16 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 
 // readable finds what target names and checks that the user of c may read it.
 // It serves Read and CreateMonitoredItems.
-func (s *Server) readable(_ *call, target *uabinary.ReadValueID) (*addressspace.Node, numericRange, ua.StatusCode) {
+func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.Node, numericRange, ua.StatusCode) {
 	node, code := s.node(target.NodeID)
 	if code != ua.StatusOK {
 		return nil, nil, code
 	}
 	if target.AttributeID == ua.AttributeIDValue {
 		code = valueReadable(node)
+		if code == ua.StatusOK && c.barred(node) {
+			code = ua.StatusBadUserAccessDenied
+		}
 	} else {
 		_, code = s.space.Attribute(node, target.AttributeID)
 	}
@@ -226,47 +229,24 @@ func byteArray(v *addressspace.Variable) bool {
 // writeAside carries values to their devices on a goroutine of its own; a few
 // per Session at a time, so that a slow device holds up nobody else.
 func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWrite) {
-	if !c.session.beginWrite(s.limits.MaxWritesAside) {
-		for _, w := range writes {
-			results[w.index] = statusBadServerTooBusy
-		}
-		c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
-		return
-	}
-	held := c.detach()
-	c.aside = func(ctx context.Context) {
-		defer held.session.endWrite()
-		if held.header.TimeoutHint > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, time.Duration(held.header.TimeoutHint)*time.Millisecond)
-			defer cancel()
-		}
+	taken := c.continueAside(func(ctx context.Context, held *call) {
 		for _, w := range writes {
 			results[w.index] = w.writer.Write(ctx, w.value)
 		}
 		held.respond(&uabinary.WriteResponse{ResponseHeader: held.responseHeader(), Results: results})
+	})
+	if taken {
+		return
 	}
-}
-
-func (sess *session) beginWrite(limit int) bool {
-	sess.mu.Lock()
-	defer sess.mu.Unlock()
-	if sess.writes >= limit {
-		return false
+	for _, w := range writes {
+		results[w.index] = statusBadServerTooBusy
 	}
-	sess.writes++
-	return true
-}
-
-func (sess *session) endWrite() {
-	sess.mu.Lock()
-	sess.writes--
-	sess.mu.Unlock()
+	c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
 }
 
 // writable finds the Variable that w names and checks that w may be written to
 // it: only Values, whole, without status and timestamps.
-func (s *Server) writable(_ *call, w *uabinary.WriteValue) (*addressspace.Variable, ua.StatusCode) {
+func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Variable, ua.StatusCode) {
 	node, code := s.node(w.NodeID)
 	if code != ua.StatusOK {
 		return nil, code
@@ -278,8 +258,11 @@ func (s *Server) writable(_ *call, w *uabinary.WriteValue) (*addressspace.Variab
 		}
 		return nil, code
 	}
-	if v.AccessLevel&accessWrite == 0 {
+	switch {
+	case v.AccessLevel&accessWrite == 0:
 		return nil, ua.StatusBadNotWritable
+	case c.barred(node):
+		return nil, ua.StatusBadUserAccessDenied
 	}
 	part, ok := parseRange(w.IndexRange)
 	switch {
@@ -296,10 +279,14 @@ func (s *Server) checkType(v *addressspace.Variable, value uabinary.Variant) ua.
 	if value.Type() == uabinary.TypeByteString && !value.IsArray() && byteArray(v) {
 		return ua.StatusOK
 	}
-	if value.IsNull() || !s.hasType(value, v.DataType) || !hasRank(value, v.ValueRank) {
+	return s.conforms(value, v.DataType, v.ValueRank, v.ArrayDimensions)
+}
+
+func (s *Server) conforms(value uabinary.Variant, dataType uabinary.NodeID, rank int32, dimensions []uint32) ua.StatusCode {
+	if value.IsNull() || !s.hasType(value, dataType) || !hasRank(value, rank) {
 		return ua.StatusBadTypeMismatch
 	}
-	if value.IsArray() && tooLong(value, v.ArrayDimensions) {
+	if value.IsArray() && tooLong(value, dimensions) {
 		return ua.StatusBadOutOfRange
 	}
 	return ua.StatusOK

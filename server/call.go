@@ -43,6 +43,43 @@ func (c *call) detach() call {
 	return d
 }
 
+// continueAside answers c on a goroutine of its own, in run, which gets a
+// detached copy of c and a ctx that ends with the connection or the
+// TimeoutHint. Only a few calls of a Session may wait at a time, so that a slow
+// device holds up nobody else; it reports false, and does nothing, if they do.
+func (c *call) continueAside(run func(ctx context.Context, held *call)) bool {
+	if !c.session.beginAside(c.server.limits.MaxCallsAside) {
+		return false
+	}
+	held := c.detach()
+	c.aside = func(ctx context.Context) {
+		defer held.session.endAside()
+		if held.header.TimeoutHint > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Duration(held.header.TimeoutHint)*time.Millisecond)
+			defer cancel()
+		}
+		run(ctx, &held)
+	}
+	return true
+}
+
+func (sess *session) beginAside(limit int) bool {
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if sess.aside >= limit {
+		return false
+	}
+	sess.aside++
+	return true
+}
+
+func (sess *session) endAside() {
+	sess.mu.Lock()
+	sess.aside--
+	sess.mu.Unlock()
+}
+
 // parse reads a whole request, r standing at its RequestHeader; a repeated look
 // at those few bytes spares every request type a second parser. What cannot be
 // decoded is answered (R3) and false returned. Strings and ByteStrings of req

@@ -19,8 +19,8 @@ import (
 func TestSessionGeneralServiceBehaviour_UnknownService(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.session(ua.MessageSecurityModeNone)
-	call := &uabinary.CallRequest{}
-	c.want(ua.StatusBadServiceUnsupported, c.do(&call.RequestHeader, call, &uabinary.CallResponse{}))
+	query := &uabinary.QueryFirstRequest{}
+	c.want(ua.StatusBadServiceUnsupported, c.do(&query.RequestHeader, query, &uabinary.QueryFirstResponse{}))
 	// A response sent as a request.
 	odd := &uabinary.ReadResponse{}
 	var header uabinary.RequestHeader

@@ -136,6 +136,7 @@ func (s *Server) publishCapabilities() {
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite:                         l.MaxNodesPerWrite,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse:                        l.MaxNodesPerBrowse,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerRegisterNodes:                 l.MaxNodesPerRegister,
+		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerMethodCall:                    l.MaxNodesPerMethodCall,
 		id.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIDs: l.MaxNodesPerTranslate,
 		id.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall:                 l.MaxItemsPerCall,
 	} {

@@ -31,6 +31,7 @@ func services() map[uint32]service {
 		id.UnregisterNodesRequest_Encoding_DefaultBinary:               {"UnregisterNodes", true, (*Server).handleUnregisterNodes},
 		id.ReadRequest_Encoding_DefaultBinary:                          {"Read", true, (*Server).handleRead},
 		id.WriteRequest_Encoding_DefaultBinary:                         {"Write", true, (*Server).handleWrite},
+		id.CallRequest_Encoding_DefaultBinary:                          {"Call", true, (*Server).handleCall},
 		id.CreateSubscriptionRequest_Encoding_DefaultBinary:            {"CreateSubscription", true, (*Server).handleCreateSubscription},
 		id.ModifySubscriptionRequest_Encoding_DefaultBinary:            {"ModifySubscription", true, (*Server).handleModifySubscription},
 		id.SetPublishingModeRequest_Encoding_DefaultBinary:             {"SetPublishingMode", true, (*Server).handleSetPublishingMode},

@@ -28,6 +28,10 @@ func requests() []uabinary.Structure {
 		&uabinary.UnregisterNodesRequest{NodesToUnregister: []uabinary.NodeID{node}},
 		&uabinary.ReadRequest{NodesToRead: []uabinary.ReadValueID{withRange(valueOf("Array"), "1:2")}},
 		&uabinary.WriteRequest{NodesToWrite: []uabinary.WriteValue{writeOf("Array", []int32{1}), writeOf("Device16", uint16(2))}},
+		&uabinary.CallRequest{MethodsToCall: []uabinary.CallMethodRequest{{
+			ObjectID: uabinary.NumericID(0, id.Server), MethodID: uabinary.NumericID(0, id.Server_GetMonitoredItems),
+			InputArguments: []uabinary.Variant{uabinary.Uint32Variant(1)},
+		}}},
 		&uabinary.CreateSubscriptionRequest{RequestedPublishingInterval: 1000, PublishingEnabled: true},
 		&uabinary.ModifySubscriptionRequest{SubscriptionID: 1},
 		&uabinary.SetPublishingModeRequest{SubscriptionIDs: []uint32{1}},

@@ -45,7 +45,7 @@ type Limits struct {
 	ActivationTime        time.Duration // CreateSession to ActivateSession: 30 s
 	MaxBadLogins          int           // per client within BadLoginWindow: 5
 	BadLoginWindow        time.Duration // 60 s
-	MaxWritesAside        int           // device writes under way per Session: 4
+	MaxCallsAside         int           // Writes and Calls that wait for a device, per Session: 4
 
 	// Operations of one call (Part 5, 6.3.11).
 	MaxNodesPerRead          int // 1000
@@ -53,6 +53,7 @@ type Limits struct {
 	MaxNodesPerBrowse        int // 500
 	MaxNodesPerTranslate     int // 500
 	MaxNodesPerRegister      int // 500
+	MaxNodesPerMethodCall    int // 100
 	MaxItemsPerCall          int // monitored items per call: 1000
 	MaxPublishAcks           int // acknowledgements per Publish: 1000
 	MaxSubscriptionsPerCall  int // ids per SetPublishingMode and DeleteSubscriptions: 100
@@ -134,7 +135,7 @@ func (l *Limits) sessionDefaults() {
 	or(&l.ActivationTime, 30*time.Second)
 	or(&l.MaxBadLogins, 5)
 	or(&l.BadLoginWindow, time.Minute)
-	or(&l.MaxWritesAside, 4)
+	or(&l.MaxCallsAside, 4)
 	l.MaxSessionTimeout = max(l.MaxSessionTimeout, l.MinSessionTimeout)
 }
 
@@ -144,6 +145,7 @@ func (l *Limits) operationDefaults() {
 	or(&l.MaxNodesPerBrowse, 500)
 	or(&l.MaxNodesPerTranslate, 500)
 	or(&l.MaxNodesPerRegister, 500)
+	or(&l.MaxNodesPerMethodCall, 100)
 	or(&l.MaxItemsPerCall, 1000)
 	or(&l.MaxPublishAcks, 1000)
 	or(&l.MaxSubscriptionsPerCall, 100)

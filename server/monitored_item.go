@@ -20,6 +20,7 @@ type monitoredItem struct {
 	attribute ua.AttributeID
 	node      *addressspace.Node
 	rng       numericRange
+	denied    ua.StatusCode // why the user may not read it; Good: he may
 
 	// guarded by sub.owner.mu
 	clientHandle  uint32
@@ -41,7 +42,7 @@ type monitoredItem struct {
 // changes tells whether there can be more than one value: not of the other
 // attributes, nor of a Variable that may not be read.
 func (item *monitoredItem) changes() bool {
-	return item.attribute == ua.AttributeIDValue && valueReadable(item.node) == ua.StatusOK
+	return item.attribute == ua.AttributeIDValue && item.denied == ua.StatusOK
 }
 
 // pushes tells whether the item hears of changes by itself.
@@ -51,12 +52,11 @@ func (item *monitoredItem) pushes() bool {
 
 // current is the value that a sample taken now would see.
 func (item *monitoredItem) current() *uabinary.DataValue {
+	if item.denied != ua.StatusOK {
+		return &uabinary.DataValue{Status: item.denied}
+	}
 	if item.attribute == ua.AttributeIDValue {
-		if status := valueReadable(item.node); status != ua.StatusOK {
-			return &uabinary.DataValue{Status: status}
-		}
-		dv := item.node.Variable.Value()
-		return &dv
+		return item.node.Variable.Current()
 	}
 	value, status := item.sub.owner.server.space.Attribute(item.node, item.attribute)
 	return &uabinary.DataValue{Value: value, Status: status, ServerTimestamp: uabinary.DateTimeOf(time.Now())}

@@ -57,7 +57,9 @@ func (subs *sessionSubscriptions) createItem(c *call, subscriptionID uint32, req
 func (s *Server) newItem(c *call, req *uabinary.MonitoredItemCreateRequest, timestamps ua.TimestampsToReturn) (*monitoredItem, ua.StatusCode) {
 	target := &req.ItemToMonitor
 	node, rng, status := s.readable(c, target)
-	if status == ua.StatusBadNotReadable {
+	denied := ua.StatusOK
+	if status == ua.StatusBadNotReadable || status == ua.StatusBadUserAccessDenied {
+		denied = status
 		node, status = s.node(target.NodeID)
 	}
 	if status != ua.StatusOK {
@@ -67,7 +69,7 @@ func (s *Server) newItem(c *call, req *uabinary.MonitoredItemCreateRequest, time
 		return nil, ua.StatusBadMonitoringModeInvalid
 	}
 	return &monitoredItem{
-		node: node, attribute: target.AttributeID, rng: rng,
+		node: node, attribute: target.AttributeID, rng: rng, denied: denied,
 		mode: req.MonitoringMode, timestamps: timestamps,
 	}, ua.StatusOK
 }

@@ -87,6 +87,7 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 	s.setState(ua.ServerStateRunning, 0)
 	s.publishCapabilities()
 	s.publishDiagnostics()
+	s.implementMethods()
 	return s, nil
 }
 

@@ -37,7 +37,7 @@ type session struct {
 	activated bool          // guarded by mu
 	closed    bool          // guarded by mu
 	seen      time.Time     // guarded by mu; monotonic: last request
-	writes    int           // guarded by mu; device writes under way
+	aside     int           // guarded by mu; calls that wait aside
 	points    continuations // guarded by mu
 	timer     *time.Timer   // fires at seen+timeout at the earliest
 
