@@ -68,18 +68,32 @@ func (v *Variable) Value() uabinary.DataValue {
 	if h := v.hooks.Load(); h != nil && h.source != nil {
 		return h.source()
 	}
+	return *v.stored()
+}
+
+// Current is Value without a copy, for who keeps it: it does not change any
+// more.
+func (v *Variable) Current() *uabinary.DataValue {
+	if h := v.hooks.Load(); h != nil && h.source != nil {
+		dv := h.source()
+		return &dv
+	}
+	return v.stored()
+}
+
+func (v *Variable) stored() *uabinary.DataValue {
 	if dv := v.value.Load(); dv != nil {
-		return *dv
+		return dv
 	}
 	return v.loadInitial()
 }
 
 // loadInitial fetches the value of a standard node that nobody has read yet.
-func (v *Variable) loadInitial() uabinary.DataValue {
+func (v *Variable) loadInitial() *uabinary.DataValue {
 	dv := nodeset.value(v.initial)
 	dv.SourceTimestamp = v.node.space.created
 	v.value.CompareAndSwap(nil, &dv)
-	return *v.value.Load()
+	return v.value.Load()
 }
 
 // Set stores dv and pushes it to all watchers. The caller does not change *dv
