@@ -51,9 +51,30 @@ const oneTag = `<Tag Name="T" Address="h0" Type="UInt16" Access="ReadWrite"/>`
 // oneTagRig has one register, read every second, with a timeout of 200 ms.
 func oneTagRig(t *testing.T, settings string) *rig {
 	t.Helper()
-	r := newRig(t, tcpChannel+dev(`Timeout="200" `+settings, everySecond, oneTag))
+	r := newRig(t, patientChannel+dev(`Timeout="200" `+settings, everySecond, oneTag))
 	r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
 	return r
+}
+
+// patientChannel never connects again because of timeouts.
+const patientChannel = `<Channel Name="Line1" Type="ModbusTcp" Host="127.0.0.1" ReconnectAfterTimeouts="0"/>`
+
+func TestConnectsAgainAfterTimeoutsInARow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`Timeout="200" Retries="0" DemoteAfter="100"`, everySecond, oneTag))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.slave.Script(nil, modbussim.Drop, modbussim.Drop, nil, modbussim.Drop, modbussim.Drop, modbussim.Drop)
+		r.run()
+		after(6 * time.Second)
+		if n := r.dials.Load(); n != 1 {
+			t.Errorf("%d connections after two timeouts in a row, and two more", n)
+		}
+		after(time.Second)
+		r.want("T", ua.StatusOK, 7)
+		if n := r.dials.Load(); n != 2 {
+			t.Errorf("%d connections after three timeouts in a row", n)
+		}
+	})
 }
 
 func TestSilentDeviceBecomesUncertainThenBadAndComesBack(t *testing.T) {

@@ -91,6 +91,7 @@ func TestMBAPFramer(t *testing.T) {
 		"long exception":   {mbap(7, 17, 0x83, 2, 2), invalid},
 		"short":            {mbap(7, 17, 3, 2, 1, 2), invalid},
 		"wrong byte count": {mbap(7, 17, 3, 2, 1, 2, 3, 4), invalid},
+		"count too small":  {mbap(7, 17, 3, 4, 1, 2, 3, 4, 5), invalid},
 		"long":             {mbap(7, 17, 3, 6, 1, 2, 3, 4, 5, 6), invalid},
 		"request itself":   {ask, invalid},
 		"protocol id":      {[]byte{0, 7, 0, 1, 0, 7, 17, 3, 4, 1, 2, 3, 4}, broken},
@@ -101,6 +102,15 @@ func TestMBAPFramer(t *testing.T) {
 	} {
 		if got := mbapFramer(ask, c.received); got.verdict != c.want {
 			t.Errorf("%s: %+v, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestWriteRepliesHaveTheirSize(t *testing.T) {
+	ask := mbap(7, 17, 6, 0, 1, 0, 3)
+	for _, pdu := range [][]byte{{6, 0, 1, 0}, {6, 0, 1, 0, 3, 0}} {
+		if got := mbapFramer(ask, mbap(7, 17, pdu...)); got.verdict != invalid {
+			t.Errorf("% x: %+v", pdu, got)
 		}
 	}
 }
