@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-
-	"github.com/gopcua/opcua/ua"
 )
 
 // maxRSABlocks is how many RSA blocks one ciphertext may have. Each costs a private key operation, and an attacker who
@@ -110,19 +108,3 @@ func checkKey(key *rsa.PublicKey) error {
 	}
 	return nil
 }
-
-// legacySecretHeader is the length field in front of a secret. Part 4 (1.05), 7.40.2.2 (7.36.2.2 in 1.04)
-const legacySecretHeader = 4
-
-// DecryptSecret decrypts the secret of a UserIdentityToken in the legacy format, where the plaintext is the length of what
-// follows, the secret and the last nonce that the server gave out. The error carries BadIdentityTokenInvalid
-// and is the same whatever was wrong. Part 4 (1.05), 7.40.2.2
-func (p *Policy) DecryptSecret(key *rsa.PrivateKey, ciphertext, nonce []byte) ([]byte, error) {
-	plain, err := p.Decrypt(key, ciphertext)
-	if err != nil {
-		return nil, errSecret
-	}
-	return splitSecret(plain, nonce)
-}
-
-var errSecret = &Error{Code: ua.StatusBadIdentityTokenInvalid, Op: "secret of a user token"}

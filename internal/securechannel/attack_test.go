@@ -10,6 +10,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/big"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -442,7 +444,7 @@ func TestA20_hostileCertificates(t *testing.T) {
 		"trailing zero":   append(bytes.Clone(good), 0),
 		"trailing text":   append(bytes.Clone(good), "rubbish behind the leaf"...),
 		"six in chain":    bytes.Repeat(good, 6),
-		"7501 bytes":      append([]byte{0x30, 0x82, 0x1D, 0x49}, make([]byte, 7497)...),
+		"SAN of 7 KiB":    largeCertificate(t),
 		"over 16 KiB":     append(bytes.Clone(good), append([]byte{0x30, 0x82, 0x3F, 0xFF}, make([]byte, 0x3FFF)...)...),
 		"indefinite":      append([]byte{0x30, 0x80}, make([]byte, 1000)...),
 		"3 bytes length":  append([]byte{0x30, 0x83, 0, 1, 0}, make([]byte, 256)...),
@@ -472,6 +474,18 @@ func TestA20_hostileCertificates(t *testing.T) {
 			})
 		})
 	}
+}
+
+// largeCertificate returns a certificate with nothing wrong but its size.
+func largeCertificate(t *testing.T) []byte {
+	t.Helper()
+	key := securechanneltest.Key("client2048")
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: slices.Repeat([]string{strings.Repeat("x", 63)}, 110)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil || len(der) < 7501 || len(der) > 16<<10 {
+		t.Fatalf("%d bytes, %v", len(der), err)
+	}
+	return der
 }
 
 var (
@@ -768,6 +782,11 @@ func TestA25_nothingAllowedByDefault(t *testing.T) {
 		"no identity": func(c *securechannel.Config) { c.Identity = nil },
 		"no policies": func(c *securechannel.Config) { c.Allowed = nil },
 		"no trust":    func(c *securechannel.Config) { c.Trust = nil },
+		"short own key": func(c *securechannel.Config) {
+			key := *c.Identity.Key
+			key.N = new(big.Int).Rsh(key.N, 1024)
+			c.Identity = &securechannel.Identity{Chain: c.Identity.Chain, Key: &key}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -3,7 +3,6 @@ package securechannel
 import (
 	"context"
 	"crypto/rsa"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -148,6 +147,3 @@ func (c *Channel) end(err error) error {
 	c.fail(err)
 	return err
 }
-
-// errNoClose is how a client goes that does not say CloseSecureChannel first.
-var errNoClose = errors.New("opcua: connection closed without CloseSecureChannel")

@@ -2,6 +2,7 @@ package securechannel_test
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -117,6 +118,10 @@ func TestChannel_echo(t *testing.T) {
 					return securechanneltest.Echo(ch, request)
 				}
 				c, result := r.dial(t, s)
+				if thumbprint := sha1.Sum(r.client.Chain[0]); c.ServerKey != nil &&
+					(!bytes.Equal(c.ResponseSender, r.server.Chain[0]) || !bytes.Equal(c.ResponsePrint, thumbprint[:])) {
+					t.Errorf("response from %x to %x", c.ResponseSender, c.ResponsePrint)
+				}
 				if c.Revised != 3600_000 {
 					t.Errorf("lifetime %d ms", c.Revised)
 				}

@@ -81,5 +81,8 @@ func (cfg *Config) allows(uri string, mode ua.MessageSecurityMode) bool {
 	if mode != ua.MessageSecurityModeSign && mode != ua.MessageSecurityModeSignAndEncrypt {
 		return false
 	}
-	return cfg.Identity != nil && cfg.Allowed != nil && cfg.Trust != nil && cfg.Allowed(uri, mode)
+	if cfg.Identity == nil || cfg.Allowed == nil || cfg.Trust == nil || checkKey(&cfg.Identity.Key.PublicKey) != nil {
+		return false
+	}
+	return cfg.Allowed(uri, mode)
 }

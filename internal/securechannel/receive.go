@@ -38,7 +38,7 @@ func (c *Channel) readChunk() (uatcp.Chunk, error) {
 	authenticated := !c.policy.IsNone() || c.session.Load()
 	c.conn.LimitFrames(c.conn.ReceiveSize(), limits.FrameTimeout, authenticated)
 	for {
-		deadline, reason := c.deadline()
+		deadline, _ := c.deadline()
 		c.conn.SetIdleDeadline(deadline)
 		chunk, err := c.conn.ReadChunk()
 		switch {
@@ -48,13 +48,15 @@ func (c *Channel) readChunk() (uatcp.Chunk, error) {
 			return chunk, err
 		}
 		// A Session may have become active while we waited.
-		if deadline, reason = c.deadline(); !time.Now().Before(deadline) {
+		if deadline, reason := c.deadline(); !time.Now().Before(deadline) {
 			return chunk, reason
 		}
 	}
 }
 
+// Why a channel ends without an Error message: there is nobody to read it.
 var (
+	errNoClose        = errors.New("opcua: connection closed without CloseSecureChannel")
 	errTokenExpired   = errors.New("opcua: SecurityToken expired without renewal")
 	errNoSession      = errors.New("opcua: SecureChannel without an active Session for too long")
 	errMessageTimeout = errors.New("opcua: request not completed in time")

@@ -1,9 +1,28 @@
 package securechannel
 
 import (
+	"crypto/rsa"
 	"crypto/subtle"
 	"encoding/binary"
+
+	"github.com/gopcua/opcua/ua"
 )
+
+// legacySecretHeader is the length field in front of a secret. Part 4 (1.05), 7.40.2.2 (7.36.2.2 in 1.04)
+const legacySecretHeader = 4
+
+// DecryptSecret decrypts the secret of a UserIdentityToken in the legacy format, where the plaintext is the length of what
+// follows, the secret and the last nonce that the server gave out. The error carries BadIdentityTokenInvalid
+// and is the same whatever was wrong. Part 4 (1.05), 7.40.2.2
+func (p *Policy) DecryptSecret(key *rsa.PrivateKey, ciphertext, nonce []byte) ([]byte, error) {
+	plain, err := p.Decrypt(key, ciphertext)
+	if err != nil {
+		return nil, errSecret
+	}
+	return splitSecret(plain, nonce)
+}
+
+var errSecret = &Error{Code: ua.StatusBadIdentityTokenInvalid, Op: "secret of a user token"}
 
 // splitSecret takes the secret out of a decrypted legacy token. Some clients fill the last block with zero bytes
 // behind the nonce; the length says where the content ends.

@@ -69,17 +69,6 @@ func deriveKey(secret, seed []byte, size int) []byte {
 	return key[:size]
 }
 
-// overhead returns the most bytes that seal adds to a chunk.
-func (s *symmetric) overhead() int {
-	switch {
-	case s == nil:
-		return 0
-	case s.cbc == nil:
-		return signatureSize
-	}
-	return signatureSize + aes.BlockSize
-}
-
 // maxBody returns how many bytes of body fit a chunk of size bytes. Part 6 (1.05), 6.7.2.5
 func (s *symmetric) maxBody(size int) int {
 	switch {

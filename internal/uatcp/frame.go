@@ -120,11 +120,11 @@ func peerError(chunk Chunk) error {
 	return e
 }
 
-// answerable reports whether a connection that ended with err still has a peer to send an Error to.
+// answerable reports whether a connection that ended with err still has a peer to send an Error to: one that closed,
+// fell silent or sent an Error itself has left none, and such errors carry no StatusCode.
 func answerable(err error) bool {
-	var peer *Error
 	var code ua.StatusCode
-	return !errors.As(err, &peer) && errors.As(err, &code)
+	return errors.As(err, &code)
 }
 
 // bytes returns the buffer in use, at its full length.

@@ -165,8 +165,11 @@ func (c *Client) ReadOpen() error {
 	r := uabinary.NewReader(chunk.Bytes[8:], nil)
 	channelID, policyURI := r.Uint32(), r.String()
 	c.ResponseSender, c.ResponsePrint = r.ByteString(), r.ByteString()
-	if r.Err() != nil || policyURI != c.PolicyURI {
-		return fmt.Errorf("bad security header with policy %q: %v", policyURI, r.Err())
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if policyURI != c.PolicyURI {
+		return fmt.Errorf("response under policy %q", policyURI)
 	}
 	suite := &uapolicy.EncryptionAlgorithm{}
 	if c.ServerKey != nil {
@@ -182,8 +185,11 @@ func (c *Client) ReadOpen() error {
 	if r.MessageType() != c.Response.EncodingID() {
 		return errors.New("OPN is not an OpenSecureChannel response")
 	}
-	if c.Response.Parse(r); r.Err() != nil || r.Remaining() > 0 {
-		return fmt.Errorf("bad OpenSecureChannel response, %d bytes left: %v", r.Remaining(), r.Err())
+	if c.Response.Parse(r); r.Err() != nil {
+		return r.Err()
+	}
+	if n := r.Remaining(); n > 0 {
+		return fmt.Errorf("%d bytes behind the OpenSecureChannel response", n)
 	}
 	if channelID != c.Response.SecurityToken.ChannelID {
 		return errors.New("SecureChannelId differs between header and body")
