@@ -16,8 +16,8 @@ const overflowBits ua.StatusCode = 0x0480
 type valueQueue struct {
 	one    queuedValue   // the only slot while size is 1
 	ring   []queuedValue // the slots while size is above 1, grown on demand
-	head   int
-	length int
+	head   int32
+	length int32
 	size   uint32 // as negotiated
 }
 
@@ -27,7 +27,7 @@ type queuedValue struct {
 	overflow bool
 }
 
-func (q *valueQueue) len() int { return q.length }
+func (q *valueQueue) len() int { return int(q.length) }
 
 // push adds a value that was already counted in budget. A full queue loses its
 // oldest value, or, if the client wants to keep those, the newest.
@@ -68,7 +68,7 @@ func (q *valueQueue) drop(budget *atomic.Int64) {
 	*oldest = queuedValue{}
 	q.length--
 	if q.ring != nil {
-		q.head = (q.head + 1) % len(q.ring)
+		q.head = (q.head + 1) % int32(len(q.ring))
 	}
 }
 
@@ -94,7 +94,7 @@ func (q *valueQueue) resize(size uint32, discardOldest bool, budget *atomic.Int6
 // shrinkTo makes room when the server's byte budget is used up: the queue acts
 // as if it were full.
 func (q *valueQueue) shrinkTo(length int, budget *atomic.Int64) {
-	for q.length > 0 && q.length >= length {
+	for q.length > 0 && q.len() >= length {
 		q.drop(budget)
 		if q.length > 0 {
 			q.slot(0).overflow = true
@@ -102,19 +102,19 @@ func (q *valueQueue) shrinkTo(length int, budget *atomic.Int64) {
 	}
 }
 
-func (q *valueQueue) slot(i int) *queuedValue {
+func (q *valueQueue) slot(i int32) *queuedValue {
 	if q.ring == nil {
 		return &q.one
 	}
-	return &q.ring[(q.head+i)%len(q.ring)]
+	return &q.ring[(q.head+i)%int32(len(q.ring))]
 }
 
 // grow makes sure that one more value fits.
 func (q *valueQueue) grow() {
-	if q.size == 1 || q.length < len(q.ring) {
+	if q.size == 1 || q.len() < len(q.ring) {
 		return
 	}
-	ring := make([]queuedValue, min(max(2, 2*len(q.ring)), int(q.size)))
+	ring := make([]queuedValue, min(max(2, 2*uint32(len(q.ring))), q.size))
 	for i := range q.length {
 		ring[i] = *q.slot(i)
 	}

@@ -273,6 +273,30 @@ func TestPublish_RetransmissionBytesAreBounded(t *testing.T) {
 	})
 }
 
+// All Sessions share what is kept for Republish.
+func TestPublish_RetransmissionTotalIsBounded(t *testing.T) {
+	limits := func(c *Config) { c.Limits.MaxRetransmissionBytesTotal = 20_000 }
+	inTime(t, limits, func(t *testing.T, r *rig) {
+		var all []*subscriber
+		for range 4 {
+			s := r.subscriber()
+			s.monitor(s.subscribe(second), item("Text"))
+			all = append(all, s)
+		}
+		for i := range 20 {
+			r.set("Text", fmt.Sprintf("%1000d", i))
+			for _, s := range all {
+				if p := s.cycle(); len(p.values()) != 1 {
+					t.Fatalf("%+v", p)
+				}
+			}
+		}
+		if n := r.totals.retainedBytes.Load(); n > 20_000 {
+			t.Errorf("%d bytes are kept", n)
+		}
+	})
+}
+
 func TestPublish_NoSubscription(t *testing.T) {
 	inTime(t, nil, func(t *testing.T, r *rig) {
 		s := r.subscriber()

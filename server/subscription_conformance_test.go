@@ -9,6 +9,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uatcp"
 )
 
 // Illegal values are revised, never refused (Part 4 (1.05), 5.14.2.1, 5.14.3.1).
@@ -428,6 +429,69 @@ func TestSubscriptionBasic_SlowClient(t *testing.T) {
 			if p := fine.cycle(); p.code != ua.StatusOK || p.at.Sub(start) > 100*time.Millisecond {
 				t.Fatalf("after %v: %v", p.at.Sub(start), p.code)
 			}
+		}
+	})
+}
+
+// Who asks on and on without reading is not read from any more.
+func TestPublish_FloodWithoutReading(t *testing.T) {
+	limits := func(c *Config) { c.Limits.WriteTimeout = time.Hour }
+	inTime(t, limits, func(t *testing.T, r *rig) {
+		mute := &subscriber{client: r.session(ua.MessageSecurityModeNone)}
+		sub := &uabinary.CreateSubscriptionRequest{RequestedPublishingInterval: 100, PublishingEnabled: true}
+		mute.wantOK(mute.do(&sub.RequestHeader, sub, &uabinary.CreateSubscriptionResponse{}))
+		subs := &r.lookup(mute.token).subs
+		sent := 0
+		flooded := make(chan struct{})
+		go func() {
+			defer close(flooded)
+			for ; sent < 5000; sent++ {
+				req := &uabinary.PublishRequest{RequestHeader: uabinary.RequestHeader{AuthenticationToken: mute.token}}
+				mute.RequestID++
+				if mute.Send(uatcp.TypeMessage, uatcp.Final, mute.RequestID, uabinary.AppendMessage(nil, req)) != nil {
+					return
+				}
+			}
+		}()
+		time.Sleep(time.Minute / 2)
+		synctest.Wait()
+		subs.mu.Lock()
+		held := len(subs.outbox) + subs.requests.len()
+		subs.mu.Unlock()
+		mute.Net.Close()
+		<-flooded
+		if held > 60 || sent > 200 {
+			t.Errorf("%d requests were read, %d are held", sent, held)
+		}
+	})
+}
+
+// A Session moves to another channel while the first one is still there: what
+// is said from then on is said on the new one.
+func TestSubscriptionBasic_MovedToAnotherChannel(t *testing.T) {
+	inTime(t, nil, func(t *testing.T, r *rig) {
+		old := r.subscriberIn(ua.MessageSecurityModeSign)
+		sub := old.subscribe(second)
+		old.monitor(sub, item("Int16"))
+		old.cycle()
+		for range 5 {
+			old.publish()
+		}
+		synctest.Wait()
+		c := r.channel(ua.MessageSecurityModeSign)
+		c.token, c.id, c.nonce = old.token, old.id, old.nonce
+		c.wantOK(c.activate(anonymousToken(), c.signature()))
+		s := c.subscriber()
+		for i := range 3 {
+			r.set("Int16", int16(100+i))
+			if p := s.cycle(); p.sequence() != uint32(i+2) || len(p.values()) != 1 {
+				t.Errorf("on the new channel: %+v", p)
+			}
+		}
+		old.Net.Close()
+		r.set("Int16", int16(200))
+		if p := s.cycle(); p.sequence() != 5 || len(p.values()) != 1 {
+			t.Errorf("without the old channel: %+v", p)
 		}
 	})
 }
