@@ -209,7 +209,7 @@ func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateS
 	if moved && u != current {
 		return ua.StatusBadIdentityChangeNotSupported
 	}
-	return s.activate(c, sess, u, before)
+	return s.activate(c, sess, u, before, nonce)
 }
 
 // mayUse is the binding of a Session to channel and certificate.
@@ -240,8 +240,9 @@ func (sess *session) signedBy(c *connection, sig *uabinary.SignatureData, nonce 
 }
 
 // activate binds sess to the channel of c with user u and a fresh nonce, unless
-// something else happened to it since before.
-func (s *Server) activate(c *call, sess *session, u user, before *connection) ua.StatusCode {
+// something else happened to it since: the nonce that was signed is good for
+// one activation, also of two that race.
+func (s *Server) activate(c *call, sess *session, u user, before *connection, nonce []byte) ua.StatusCode {
 	moved := before != c.conn
 	s.mu.Lock()
 	if moved && len(c.conn.sessions) >= s.limits.MaxSessionsPerChannel {
@@ -249,7 +250,7 @@ func (s *Server) activate(c *call, sess *session, u user, before *connection) ua
 		return ua.StatusBadTooManySessions
 	}
 	sess.mu.Lock()
-	if sess.closed || sess.channel != before {
+	if sess.closed || sess.channel != before || !bytes.Equal(sess.nonce, nonce) {
 		sess.mu.Unlock()
 		s.mu.Unlock()
 		return ua.StatusBadSessionIDInvalid
