@@ -10,6 +10,8 @@ import (
 	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
 	"github.com/gopcua/opcua/uacp"
+
+	"github.com/edgeua/edgeua/internal/uatcp"
 )
 
 // Client is a gopcua client whose connections are the calls of a server. When its channel drops, gopcua's reconnection
@@ -67,6 +69,20 @@ func (c *Client) guard(ctx context.Context, connect func(context.Context) error)
 	return nil
 }
 
+// ServerError is the Error message with which a server has ended a connection. It unwraps to its StatusCode.
+type ServerError struct {
+	Code   ua.StatusCode
+	Reason string // the server's words
+}
+
+// Error describes what the server said.
+func (e *ServerError) Error() string {
+	return fmt.Sprintf("reverseconnect: server answered %s: %s", uatcp.StatusName(e.Code), quote(e.Reason))
+}
+
+// Unwrap returns the StatusCode.
+func (e *ServerError) Unwrap() error { return e.Code }
+
 // Close closes the session, the channel and the socket.
 func (c *Client) Close(ctx context.Context) error {
 	err := c.Client.Close(ctx)
@@ -87,7 +103,7 @@ func Discover(ctx context.Context, s *Session, opts ...opcua.Option) ([]*ua.Endp
 	}
 	res, err := c.GetEndpoints(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reverseconnect: discover: %w", err)
+		return nil, fmt.Errorf("reverseconnect: discover: %w", c.forwarder.explain(err))
 	}
 	return res.Endpoints, nil
 }

@@ -298,7 +298,9 @@ func TestClient_ServerErrorReachesTheCaller(t *testing.T) {
 		mustRead(t, server)
 		uatcp.WriteError(server, ua.StatusBadTCPEndpointURLInvalid, "no", time.Second)
 	}()
-	if err := c.Connect(t.Context()); err == nil || !strings.Contains(err.Error(), "0x80830000") {
+	err = c.Connect(t.Context())
+	var refused *ServerError
+	if !errors.As(err, &refused) || refused.Reason != "no" || !errors.Is(err, ua.StatusBadTCPEndpointURLInvalid) {
 		t.Errorf("got %v", err)
 	}
 	c.Close(t.Context())
@@ -377,7 +379,7 @@ func FuzzInspector(f *testing.F) {
 	f.Add(append(ackFrame(8192, 16384), frame("MSGF", strings.Repeat("x", 100))...))
 	f.Add(frame("ERRF", "\x00\x00\x0a\x80\x00\x00\x00\x80"))
 	f.Fuzz(func(t *testing.T, sent []byte) {
-		i := newInspector(&uatcp.Hello{ReceiveBufferSize: 16384, SendBufferSize: 8192})
+		i := newInspector(&uatcp.Hello{ReceiveBufferSize: 16384, SendBufferSize: 8192}, func(error) {})
 		i.policy, i.thumbprint = ua.SecurityPolicyURINone, ""
 		server, ours := net.Pipe()
 		client, out := net.Pipe()

@@ -29,7 +29,8 @@ type dialler struct {
 	address string
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	log     *slog.Logger
-	events  chan event // from the sockets, room for all they send
+	events  chan event    // from the sockets, room for all they send
+	now     chan struct{} // from ConnectNow, room for one
 
 	// owned by the goroutine of run
 	state   State
@@ -50,6 +51,7 @@ func newDialler(m *Manager, t *Target, address string) *dialler {
 		Target: *t, m: m, address: address, dial: m.dial,
 		log:     m.log.With("url", t.URL, "server_uri", t.ServerURI, "endpoint_url", t.EndpointURL),
 		events:  make(chan event, eventsPerSocket*t.SocketsPerClient),
+		now:     make(chan struct{}, 1),
 		retry:   newRetry(t, m.rand),
 		journal: newJournal(),
 		open:    make(map[*socket]struct{}),
@@ -101,6 +103,7 @@ func (d *dialler) waiting(ctx context.Context) State {
 		case <-d.slot.granted:
 			d.journal.begin(time.Now())
 			d.remote = ""
+			d.calm()
 			return d.advance(Dialling)
 		case ev := <-d.events:
 			d.channelClosed(ev)
@@ -120,10 +123,28 @@ func (d *dialler) rest(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
+		case <-d.now:
+			d.retry.onDemand(time.Now())
 		case ev := <-d.events:
 			d.channelClosed(ev)
 		}
 		timer.Stop()
+	}
+}
+
+// hurry asks for the next dial. It is called from other goroutines.
+func (d *dialler) hurry() {
+	select {
+	case d.now <- struct{}{}:
+	default:
+	}
+}
+
+// calm forgets what hurry has asked for: it happens.
+func (d *dialler) calm() {
+	select {
+	case <-d.now:
+	default:
 	}
 }
 
@@ -260,6 +281,8 @@ func (d *dialler) lost(ev event) State {
 	reason := serveReason(ev.report)
 	switch {
 	case ev.report.PeerError != nil:
+		peer := ev.report.PeerError
+		d.update(func(s *TargetStatus) { s.RejectCode, s.RejectReason = peer.Code, escape(peer.Reason) })
 		return d.failed(reason, d.retry.rejected)
 	case !ev.from.spoken && held >= heldLong && (isClosed(ev.report.Err) || isReset(ev.report.Err)):
 		d.retry.atOnce(time.Now())
@@ -394,10 +417,13 @@ func (d *dialler) activeSockets() int {
 	return len(d.open)
 }
 
+// update changes the status and tells who wants to know.
 func (d *dialler) update(change func(*TargetStatus)) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	change(&d.status)
+	status := d.status
+	d.mu.Unlock()
+	d.m.changed(status)
 }
 
 func (d *dialler) snapshot() TargetStatus {

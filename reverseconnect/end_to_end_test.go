@@ -3,8 +3,11 @@ package reverseconnect_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +33,7 @@ const (
 // gateway is a real server with one value, without any listening port.
 type gateway struct {
 	server   *server.Server
+	distrust atomic.Bool
 	identity *securechannel.Identity
 	value    *addressspace.Variable
 }
@@ -53,7 +57,12 @@ func newGateway(t *testing.T) *gateway {
 		ApplicationURI: serverURI, ApplicationName: "edge", Anonymous: true,
 		Endpoints: []server.EndpointConfig{{
 			URL: endpointURL, Identity: g.identity, Visible: true,
-			Trust: func([]byte) error { return nil },
+			Trust: func([]byte) error {
+				if g.distrust.Load() {
+					return ua.StatusBadCertificateUntrusted
+				}
+				return nil
+			},
 			Security: []server.SecuritySetting{
 				{PolicyURI: ua.SecurityPolicyURIBasic256Sha256, Modes: []ua.MessageSecurityMode{ua.MessageSecurityModeSignAndEncrypt}},
 			},
@@ -176,6 +185,34 @@ func TestEndToEnd_ReadOverReverseEncryptedChannel(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Why the server refuses must reach the caller, who can do something about it.
+func TestEndToEnd_UntrustedClientIsTold(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	g := newGateway(t)
+	g.distrust.Store(true)
+	l, url := listen(t, "opc.tcp://127.0.0.1:0")
+	m := g.call(t, g.target(url))
+	s, err := l.Accept(ctx, reverseconnect.Filter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := reverseconnect.NewClient(s, secured(t, ctx, s, g)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if err := c.Connect(ctx); !errors.Is(err, ua.StatusBadSecurityChecksFailed) {
+		t.Errorf("Connect: %v, want BadSecurityChecksFailed", err)
+	}
+	if _, err := l.Accept(ctx, reverseconnect.Filter{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Snapshot()[0].LastError; !strings.Contains(got, "before SecureChannel") {
+		t.Errorf("server: %q", got)
+	}
 }
 
 // gopcua's own reconnection waits for the next call: here the server side of the socket is cut.

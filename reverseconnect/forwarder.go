@@ -3,7 +3,6 @@ package reverseconnect
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -91,6 +90,7 @@ func (f *forwarder) run() {
 
 // serve joins one connection of the client with the next call of the server.
 func (f *forwarder) serve(client net.Conn) error {
+	f.forget()
 	hello, err := f.readHello(client)
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (f *forwarder) serve(client net.Conn) error {
 		return fmt.Errorf("server hung up: %w", err)
 	}
 	server.SetReadDeadline(time.Now().Add(handshakeTimeout)) // for the first frame
-	return f.join(client, server, newInspector(&hello))
+	return f.join(client, server, newInspector(&hello, f.note))
 }
 
 func (f *forwarder) readHello(client net.Conn) (uatcp.Hello, error) {
@@ -152,7 +152,7 @@ func (f *forwarder) await(client net.Conn) (net.Conn, error) {
 func (f *forwarder) join(client, server net.Conn, i *inspector) error {
 	var up sync.WaitGroup
 	up.Go(func() {
-		copyFrames(server, client, i.sendLimit, i.fromClient)
+		f.note(copyFrames(server, client, i.sendLimit, i.fromClient))
 		server.Close()
 	})
 	err := copyFrames(client, server, i.receiveLimit, i.fromServer)
@@ -209,21 +209,33 @@ func (f *forwarder) close() {
 	late.Stop()
 }
 
-// note remembers why a connection ended.
+// note remembers why a connection ended: the first reason that says more than that it was closed.
 func (f *forwarder) note(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.fault = err
+	if f.fault == nil && !isClosed(err) && !errors.Is(err, net.ErrClosed) {
+		f.fault = err
+	}
 }
 
-// explain adds to what the client says what the forwarder saw, which is more than a closed connection.
+// explain returns what the forwarder saw in place of a failure of the client, or adds it.
 func (f *forwarder) explain(err error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.fault == nil || errors.Is(f.fault, io.EOF) || errors.Is(f.fault, net.ErrClosed) {
+	if refused, ok := errors.AsType[*ServerError](f.fault); ok {
+		return refused
+	}
+	if f.fault == nil {
 		return err
 	}
 	return fmt.Errorf("%w (%w)", err, f.fault)
+}
+
+// forget starts a new connection.
+func (f *forwarder) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = nil
 }
 
 // broken is a fault of the server that has no StatusCode of its own.

@@ -72,7 +72,8 @@ func copyFrames(to, from net.Conn, limit uint32, inspect func(frame []byte) ([]b
 // what an Acknowledge announces, takes security policy and certificate from the server's answer, and decodes in
 // goroutines of its own where nothing catches it.
 type inspector struct {
-	receiveLimit, sendLimit uint32 // what the client said in Hello
+	receiveLimit, sendLimit uint32      // what the client said in Hello
+	note                    func(error) // told of an Error before the client is
 
 	acknowledged bool // owned by the goroutine that copies from the server
 
@@ -81,8 +82,8 @@ type inspector struct {
 	thumbprint string // guarded by mu; of the certificate it expects of the server
 }
 
-func newInspector(hello *uatcp.Hello) *inspector {
-	return &inspector{receiveLimit: hello.ReceiveBufferSize, sendLimit: hello.SendBufferSize}
+func newInspector(hello *uatcp.Hello, note func(error)) *inspector {
+	return &inspector{receiveLimit: hello.ReceiveBufferSize, sendLimit: hello.SendBufferSize, note: note}
 }
 
 // fromClient remembers which server the client wants to talk to, and how.
@@ -108,6 +109,7 @@ func (i *inspector) fromServer(frame []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		i.note(&ServerError{Code: e.Code, Reason: e.Reason})
 		return e.Append(nil), nil
 	case t == uatcp.TypeAcknowledge && !i.acknowledged:
 		i.acknowledged = true

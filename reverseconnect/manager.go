@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gopcua/opcua/ua"
 )
 
 // First dials and retries of all targets together keep this pace, so that many dead clients cost neither bursts nor
@@ -31,6 +33,9 @@ type ManagerConfig struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Rand returns a number in [0, 1) to spread delays with; nil is math/rand/v2.
 	Rand func() float64
+	// Changed is told the new status of a Target whenever it changes, nil tells nobody. Calls for one Target come one
+	// after the other, in order; it waits for them to return.
+	Changed func(TargetStatus)
 	// Log gets a line for each change of state; nil discards.
 	Log *slog.Logger
 }
@@ -39,6 +44,7 @@ type ManagerConfig struct {
 type Manager struct {
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	rand     func() float64
+	changed  func(TargetStatus)
 	log      *slog.Logger
 	slots    *slots
 	pace     sharedPacer
@@ -52,14 +58,18 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 		return nil, fmt.Errorf("reverseconnect: MaxSockets is %d, must be zero (no cap) or more", cfg.MaxSockets)
 	}
 	m := &Manager{
-		dial:  cfg.Dial,
-		rand:  cfg.Rand,
-		log:   cfg.Log,
-		slots: newSlots(cfg.MaxSockets),
-		pace:  sharedPacer{pacer: pacer{interval: dialInterval, burst: dialBurst}},
+		dial:    cfg.Dial,
+		rand:    cfg.Rand,
+		changed: cfg.Changed,
+		log:     cfg.Log,
+		slots:   newSlots(cfg.MaxSockets),
+		pace:    sharedPacer{pacer: pacer{interval: dialInterval, burst: dialBurst}},
 	}
 	if m.rand == nil {
 		m.rand = rand.Float64
+	}
+	if m.changed == nil {
+		m.changed = func(TargetStatus) {}
 	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
@@ -96,19 +106,34 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
+// ConnectNow dials the waiting Target with this URL without further delay, at most once a second. It reports false if
+// there is none.
+func (m *Manager) ConnectNow(url string) bool {
+	found := false
+	for _, d := range m.diallers {
+		if d.URL == url && d.snapshot().State == Waiting {
+			d.hurry()
+			found = true
+		}
+	}
+	return found
+}
+
 // TargetStatus is what is known about a Target at one moment. Times are zero for what has not happened.
 type TargetStatus struct {
 	URL           string
 	EndpointURL   string
 	State         State // Active as long as any SecureChannel is open
 	StateSince    time.Time
-	Attempts      uint64    // dials since Run
-	LastError     string    // why the last failed attempt failed, in words
-	LastErrorTime time.Time // when
-	LastSuccess   time.Time // when a SecureChannel last opened
-	NextAttempt   time.Time // when the next dial is due at the earliest; zero unless a delay runs
-	RemoteAddress string    // of the newest socket, empty without one
-	Sockets       int       // open now
+	Attempts      uint64        // dials since Run
+	LastError     string        // why the last failed attempt failed, in words
+	LastErrorTime time.Time     // when
+	RejectCode    ua.StatusCode // of the last Error message of the client, 0 if it never sent one
+	RejectReason  string        // its text, bounded, control characters escaped
+	LastSuccess   time.Time     // when a SecureChannel last opened
+	NextAttempt   time.Time     // when the next dial is due at the earliest; zero unless a delay runs
+	RemoteAddress string        // of the newest socket, empty without one
+	Sockets       int           // open now
 }
 
 // Snapshot returns the status of every target in the order of ManagerConfig.Targets.

@@ -118,17 +118,17 @@ func TestManager_Reactions(t *testing.T) {
 			`client answered BadTimeout: "` + long[:maxReason] + `"...`},
 		{"answers with 64 KiB", func(p *peer) {
 			p.Write(frame("ERRF", "\x00\x00\x0a\x80\x00\x00\x01\x00"+long))
-		}, backoff, "client refused before Hello: ..."},
+		}, backoff, "refused the client before Hello: ..."},
 		{"rejects after Hello", func(p *peer) { p.hello(); p.sendError(ua.StatusBadTCPInternalError, "no") }, reject,
 			`client answered BadTCPInternalError: "no"`},
 		{"hangs up after Hello", func(p *peer) { p.hello(); time.Sleep(20 * time.Second); p.Close() }, backoff,
 			"closed by the client after Hello, before SecureChannel"},
-		{"is a web browser", func(p *peer) { p.Write([]byte("GET / HTTP/1.1\r\n\r\n")) }, backoff, "client refused before Hello: ..."},
-		{"speaks TLS", func(p *peer) { p.Write([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc")) }, backoff, "client refused before Hello: ..."},
+		{"is a web browser", func(p *peer) { p.Write([]byte("GET / HTTP/1.1\r\n\r\n")) }, backoff, "refused the client before Hello: ..."},
+		{"speaks TLS", func(p *peer) { p.Write([]byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc")) }, backoff, "refused the client before Hello: ..."},
 		{"sends garbage after a long time", func(p *peer) { time.Sleep(time.Minute); p.Write([]byte("garbage, more than 8 bytes")) }, backoff,
-			"client refused before Hello: ..."},
-		{"sends the ReverseHello back", func(p *peer) { p.Write(p.rhe.Append(nil)) }, backoff, "client refused before Hello: ..."},
-		{"sends an Acknowledge", func(p *peer) { p.Write(frame("ACKF", strings.Repeat("\x00", 20))) }, backoff, "client refused before Hello: ..."},
+			"refused the client before Hello: ..."},
+		{"sends the ReverseHello back", func(p *peer) { p.Write(p.rhe.Append(nil)) }, backoff, "refused the client before Hello: ..."},
+		{"sends an Acknowledge", func(p *peer) { p.Write(frame("ACKF", strings.Repeat("\x00", 20))) }, backoff, "refused the client before Hello: ..."},
 		{"sends half a Hello", func(p *peer) { p.send(helloFrame(p.rhe.EndpointURL)[:20]); p.Close() }, backoff, "closed by the client before Hello"},
 		{"sends one byte after a long time", func(p *peer) { time.Sleep(time.Minute); p.send([]byte("H")); p.Close() }, backoff,
 			"closed by the client before Hello"},
@@ -137,7 +137,7 @@ func TestManager_Reactions(t *testing.T) {
 			io.Copy(io.Discard, p)
 		}, backoff, "client stalled before Hello"},
 		{"says Hello twice", func(p *peer) { p.hello(); p.Write(helloFrame(p.rhe.EndpointURL)) }, backoff,
-			"client refused after Hello, before SecureChannel: ..."},
+			"refused the client after Hello, before SecureChannel: ..."},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -191,13 +191,13 @@ func (w *world) ends() []endOfCall {
 // failing is a connection whose reading ends with err when the peer hangs up.
 type failing struct {
 	net.Conn
-	err error
+	err syscall.Errno
 }
 
 func (f failing) Read(p []byte) (int, error) {
 	n, err := f.Conn.Read(p)
 	if err == io.EOF {
-		err = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", f.err.(syscall.Errno))}
+		err = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", f.err)}
 	}
 	return n, err
 }
@@ -590,6 +590,85 @@ func TestManager_Stop(t *testing.T) {
 			w.wantState(Active)
 			w.end(drain)
 		})
+	})
+}
+
+func TestManager_RejectionIsShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil, testTarget(client1))
+		w.call().sendError(ua.StatusBadTCPServerTooBusy, "late\r")
+		s := w.wantState(Waiting)
+		if s.RejectCode != ua.StatusBadTCPServerTooBusy || s.RejectReason != `late\r` {
+			t.Errorf("%v %q", s.RejectCode, s.RejectReason)
+		}
+		w.call().openChannel()
+		if s = w.wantState(Active); s.RejectCode != ua.StatusBadTCPServerTooBusy {
+			t.Errorf("the last rejection is forgotten: %+v", s)
+		}
+		w.end(0)
+	})
+}
+
+// Whoever is told of changes knows at any time what Snapshot shows.
+func TestManager_ChangesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []TargetStatus
+		w := newWorld(t, func(_ *world, cfg *ManagerConfig) {
+			cfg.Changed = func(s TargetStatus) { told = append(told, s) }
+		}, testTarget(client1))
+		check := func(when string) {
+			t.Helper()
+			if s := w.status(0); told[len(told)-1] != s {
+				t.Errorf("%s: told %+v, shown %+v", when, told[len(told)-1], s)
+			}
+		}
+		p := w.call()
+		check("announced")
+		p.openChannel()
+		check("active")
+		p.Close()
+		synctest.Wait()
+		check("closed")
+		w.call().sendError(ua.StatusBadTimeout, "")
+		check("rejected")
+		w.end(0)
+		check("stopped")
+	})
+}
+
+func TestManager_ConnectNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil, testTarget(client1))
+		if w.m.ConnectNow("opc.tcp://other.test") {
+			t.Error("a stranger is called")
+		}
+		p := w.call()
+		if w.m.ConnectNow(client1) {
+			t.Error("an announced client is called")
+		}
+		p.sendError(ua.StatusBadTimeout, "")
+		w.wantState(Waiting)
+		asked := time.Now()
+		if !w.m.ConnectNow(client1) || !w.m.ConnectNow(client1) {
+			t.Error("a waiting client is not called")
+		}
+		p = w.call()
+		if got := p.calledAt.Sub(asked); got != 0 {
+			t.Errorf("called after %v", got)
+		}
+		p.sendError(ua.StatusBadTimeout, "")
+		w.wantState(Waiting)
+		w.m.ConnectNow(client1)
+		p = w.call()
+		if got := p.calledAt.Sub(asked); got != demandInterval {
+			t.Errorf("called again after %v, want once in %v", got, demandInterval)
+		}
+		p.sendError(ua.StatusBadTimeout, "")
+		rejected := time.Now()
+		if got := w.call().calledAt.Sub(rejected); got != DefaultRejectDelay {
+			t.Errorf("without being asked called after %v", got)
+		}
+		w.end(0)
 	})
 }
 

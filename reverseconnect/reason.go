@@ -62,7 +62,7 @@ func serveReason(r uatcp.Report) string {
 	case isClosed(r.Err):
 		return "closed by the client" + phase(r.Stage)
 	}
-	return "client refused" + phase(r.Stage) + ": " + words(r.Err)
+	return "refused the client" + phase(r.Stage) + ": " + words(r.Err)
 }
 
 // channelReason says in words why an open SecureChannel ended.
@@ -108,6 +108,12 @@ func quote(s string) string {
 		return strconv.Quote(cut) + "..."
 	}
 	return strconv.Quote(s)
+}
+
+// escape is quote without the quotation marks.
+func escape(s string) string {
+	quoted := strconv.Quote(clip(s))
+	return quoted[1 : len(quoted)-1]
 }
 
 // clip bounds foreign text without cutting a character in two.

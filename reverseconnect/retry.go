@@ -13,6 +13,7 @@ type retry struct {
 
 	backoff time.Duration // before jitter: what the next failure waits
 	pace    pacer         // of the calls that do not wait otherwise
+	demand  pacer         // of the calls that somebody asks for
 	due     time.Time     // no dial before
 	urgent  bool          // a client that was there a moment ago: no waiting in line with the dead
 }
@@ -24,11 +25,15 @@ const (
 	recallBurst    = 20
 )
 
+// demandInterval is the least time between calls on demand.
+const demandInterval = time.Second
+
 func newRetry(t *Target, rand func() float64) retry {
 	return retry{
 		min: t.BackoffMin, max: t.BackoffMax, reject: t.RejectDelay, rand: rand,
 		backoff: t.BackoffMin,
 		pace:    pacer{interval: recallInterval, burst: recallBurst},
+		demand:  pacer{interval: demandInterval, burst: 1},
 	}
 }
 
@@ -38,6 +43,13 @@ func (r *retry) succeeded() { r.backoff = r.min }
 // atOnce makes the next dial due now, or soon for a client that keeps us busy.
 func (r *retry) atOnce(now time.Time) {
 	r.due, r.urgent = now.Add(r.pace.reserve(now)), true
+}
+
+// onDemand makes the next dial due as soon as it may be asked for. The delays to come stay as they are.
+func (r *retry) onDemand(now time.Time) {
+	if due := now.Add(r.demand.reserve(now)); due.Before(r.due) {
+		r.due, r.urgent = due, true
+	}
 }
 
 // failed makes the next dial due after the back-off, and the back-off longer.
