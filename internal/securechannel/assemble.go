@@ -7,11 +7,11 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-// partialMessage is a request of more than one chunk. Chunks of one message come one after the other, so there is at
+// partialMessage is a message of more than one chunk. Chunks of one message come one after the other, so there is at
 // most one for each channel. Part 6 (1.05), 6.7.3
 type partialMessage struct {
 	requestID uint32
-	chunks    int // 0 when there is no such request
+	chunks    int // 0 when there is no such message
 	deadline  time.Time
 	complete  bool          // handed out by Next; given back at the next call
 	buffer    *uatcp.Buffer // the body so far
@@ -58,15 +58,15 @@ func (p *partialMessage) append(piece []byte, limit int) bool {
 }
 
 var (
-	errMessageTooLarge = &Error{Code: ua.StatusBadTCPMessageTooLarge, Op: "request too large or of too many chunks"}
-	errInterleaved     = &Error{Code: ua.StatusBadTCPInternalError, Op: "chunks of two requests interleaved"}
-	errBudget          = &Error{Code: ua.StatusBadTCPNotEnoughResources, Op: "too many bytes in incomplete requests"}
+	errMessageTooLarge = &Error{Code: ua.StatusBadTCPMessageTooLarge, Op: "message too large or of too many chunks"}
+	errInterleaved     = &Error{Code: ua.StatusBadTCPInternalError, Op: "chunks of two messages interleaved"}
+	errBudget          = &Error{Code: ua.StatusBadTCPNotEnoughResources, Op: "too many bytes in incomplete messages"}
 )
 
-// assemble adds the body of a chunk to the request under way and reports whether that completed it.
-// A request of one chunk is not copied. Part 6 (1.05), 6.7.3
-func (c *Channel) assemble(isFinal byte, requestID uint32, body []byte) (bool, error) {
-	p, limits := &c.partial, c.limits()
+// assemble adds a chunk, given as sequence header and body, to the message under way and reports whether that completed it.
+// A message of one chunk is not copied. Part 6 (1.05), 6.7.3
+func (c *conversation) assemble(isFinal byte, content []byte, limits *MessageLimits, budget *uatcp.Budget) (bool, error) {
+	p, requestID, body := &c.partial, parseSequenceHeader(content).requestID, content[sequenceHeaderSize:]
 	switch {
 	case p.active() && requestID != p.requestID:
 		return false, errInterleaved
@@ -76,10 +76,10 @@ func (c *Channel) assemble(isFinal byte, requestID uint32, body []byte) (bool, e
 	case len(body) > limits.MaxMessageSize:
 		return false, errMessageTooLarge
 	case isFinal == uatcp.Final && !p.active():
-		c.request = Request{ID: requestID, Body: body}
+		c.whole = message{ID: requestID, Body: body}
 		return true, nil
 	case !p.active():
-		*p = partialMessage{requestID: requestID, deadline: time.Now().Add(limits.MessageTimeout), budget: c.cfg.Budget}
+		*p = partialMessage{requestID: requestID, deadline: time.Now().Add(limits.MessageTimeout), budget: budget}
 	}
 	p.chunks++
 	if p.chunks > limits.MaxChunkCount || p.size()+len(body) > limits.MaxMessageSize {
@@ -92,6 +92,6 @@ func (c *Channel) assemble(isFinal byte, requestID uint32, body []byte) (bool, e
 		return false, nil
 	}
 	p.complete = true
-	c.request = Request{ID: requestID, Body: p.buffer.B}
+	c.whole = message{ID: requestID, Body: p.buffer.B}
 	return true, nil
 }

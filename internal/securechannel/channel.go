@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"io"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,45 +19,28 @@ import (
 //	Open: waiting for OPN(Issue) --checks passed, answered--> open
 //	open: OPN(Renew) -> open, MSG -> open, CLO -> closed, anything wrong -> ERR, closed
 type Channel struct {
-	conn *uatcp.Conn
-	cfg  Config
-
-	// constant once open
-	id        uint32
-	policy    *Policy
-	mode      ua.MessageSecurityMode
-	leaf      []byte         // client certificate, nil under None
-	clientKey *rsa.PublicKey // nil under None
-	maxBody   int            // bytes of body in one chunk to the client
+	conversation
+	cfg Config
 
 	// owned by the reading goroutine
-	received    sequence
-	request     Request
-	partial     partialMessage
 	clientNonce []byte // of the newest token
 	tokenID     uint32 // of the newest token
 
-	session      atomic.Bool  // a Session is active
-	sessionless  atomic.Int64 // when the last one ended, as a duration since opened
-	opened       time.Time
-	responseSize atomic.Int32 // bytes that recent responses took
-
-	mu     sync.Mutex // one message is written at a time
-	tokens tokens     // guarded by mu for writing, and for reading by others than the reading goroutine
-	sent   sequence   // guarded by mu
+	session     atomic.Bool  // a Session is active
+	sessionless atomic.Int64 // when the last one ended, as a duration since opened
+	opened      time.Time
 }
 
-// Request is one complete message from the client.
-type Request struct {
-	ID   uint32 // RequestId; the response carries it too
-	Body []byte // decrypted, from the NodeID of the encoding on; valid until Next is called again
-}
+// Request is one complete message from the client: its RequestId, which the response carries too, and its decrypted
+// Body from the NodeID of the encoding on, valid until Next is called again.
+type Request message
 
 // Open waits for the client's OpenSecureChannel request on conn, checks it and answers. On failure an Error message has been
 // sent where one is due and conn is closed; an Error message from the peer comes back as *uatcp.Error.
 // Ending ctx closes conn for as long as Open runs.
 func Open(ctx context.Context, conn *uatcp.Conn, cfg *Config) (*Channel, error) {
-	c := &Channel{conn: conn, cfg: cfg.withDefaults(), opened: time.Now()}
+	c := &Channel{cfg: cfg.withDefaults(), opened: time.Now()}
+	c.conn, c.tooLarge = conn, errResponseTooLarge
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	conn.LimitFrames(maxOpenSize, c.cfg.BeforeSession.FrameTimeout, false)
 	conn.SetIdleDeadline(c.opened.Add(c.cfg.OpenTimeout))
@@ -83,20 +65,13 @@ func (c *Channel) handleFirst(chunk uatcp.Chunk) error {
 	return c.handleOpen(chunk)
 }
 
-// ID returns the SecureChannelId.
-func (c *Channel) ID() uint32 { return c.id }
-
-// Policy returns the security policy.
-func (c *Channel) Policy() *Policy { return c.policy }
-
-// Mode returns the MessageSecurityMode.
-func (c *Channel) Mode() ua.MessageSecurityMode { return c.mode }
+var errResponseTooLarge = &Error{Code: ua.StatusBadResponseTooLarge, Op: "response larger than the client accepts"}
 
 // ClientCertificate returns the DER of the client's application instance certificate, without issuers; nil under None.
 func (c *Channel) ClientCertificate() []byte { return c.leaf }
 
 // ClientKey returns the public key in the client's certificate, nil under None.
-func (c *Channel) ClientKey() *rsa.PublicKey { return c.clientKey }
+func (c *Channel) ClientKey() *rsa.PublicKey { return c.peerKey }
 
 // EndpointURL returns the URL in the client's Hello.
 func (c *Channel) EndpointURL() string { return c.conn.EndpointURL() }

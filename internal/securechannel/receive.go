@@ -1,13 +1,11 @@
 package securechannel
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/uatcp"
-	"github.com/gopcua/opcua/ua"
 )
 
 // Next returns the next complete request of the client; renewals are handled inside. It returns io.EOF after
@@ -27,7 +25,7 @@ func (c *Channel) Next() (*Request, error) {
 			return nil, c.end(err)
 		}
 		if complete {
-			return &c.request, nil
+			return (*Request)(&c.whole), nil
 		}
 	}
 }
@@ -56,23 +54,18 @@ func (c *Channel) readChunk() (uatcp.Chunk, error) {
 
 // Why a channel ends without an Error message: there is nobody to read it.
 var (
-	errNoClose        = errors.New("opcua: connection closed without CloseSecureChannel")
-	errTokenExpired   = errors.New("opcua: SecurityToken expired without renewal")
-	errNoSession      = errors.New("opcua: SecureChannel without an active Session for too long")
-	errMessageTimeout = errors.New("opcua: request not completed in time")
+	errNoClose   = errors.New("opcua: connection closed without CloseSecureChannel")
+	errNoSession = errors.New("opcua: SecureChannel without an active Session for too long")
 )
 
-// deadline returns until when the next chunk must begin, and what it means if it does not.
+// deadline is that of every conversation, or that of a channel which nobody uses.
 func (c *Channel) deadline() (time.Time, error) {
-	deadline, reason := c.tokens.newest().end(), errTokenExpired
+	deadline, reason := c.conversation.deadline()
 	if !c.session.Load() {
 		end := c.opened.Add(time.Duration(c.sessionless.Load()) + c.cfg.SessionlessTimeout)
 		if end.Before(deadline) {
-			deadline, reason = end, errNoSession
+			return end, errNoSession
 		}
-	}
-	if c.partial.active() && c.partial.deadline.Before(deadline) {
-		deadline, reason = c.partial.deadline, errMessageTimeout
 	}
 	return deadline, reason
 }
@@ -89,35 +82,5 @@ func (c *Channel) handle(chunk uatcp.Chunk) (bool, error) {
 	if chunk.Type == uatcp.TypeCloseSecureChannel {
 		return false, io.EOF // Part 4 (1.05), 5.6.3: there is no response
 	}
-	return c.assemble(chunk.IsFinal, parseSequenceHeader(content).requestID, content[sequenceHeaderSize:])
+	return c.assemble(chunk.IsFinal, content, c.limits(), c.cfg.Budget)
 }
-
-// unlockChunk decrypts and verifies a chunk under its token and returns sequence header and body.
-// Part 6 (1.05), 6.7.7
-func (c *Channel) unlockChunk(b []byte) ([]byte, error) {
-	if len(b) < symmetricContent {
-		return nil, errShortChunk
-	}
-	if binary.LittleEndian.Uint32(b[channelIDOffset:]) != c.id {
-		return nil, errUnknownChannel
-	}
-	token := c.tokens.find(binary.LittleEndian.Uint32(b[securityHeader:]), time.Now())
-	if token == nil {
-		return nil, errUnknownToken
-	}
-	content, err := token.in.open(b)
-	if err != nil {
-		return nil, err
-	}
-	if !c.received.accept(parseSequenceHeader(content).number) {
-		return nil, errSequence
-	}
-	if token == c.tokens.next {
-		c.mu.Lock()
-		c.tokens = tokens{current: token}
-		c.mu.Unlock()
-	}
-	return content, nil
-}
-
-var errUnknownToken = &Error{Code: ua.StatusBadSecureChannelTokenUnknown, Op: "TokenId unknown or expired"}

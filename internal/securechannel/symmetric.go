@@ -33,7 +33,7 @@ type symmetric struct {
 }
 
 // newSymmetric derives the keys of one direction: secret is the nonce of the receiver, seed that of the sender of the
-// messages. Part 6 (1.05), 6.7.5 (6.7.6 in later revisions)
+// messages. Part 6 (1.05), 6.7.6 (6.7.5 in 1.04)
 func (p *Policy) newSymmetric(secret, seed []byte, mode ua.MessageSecurityMode, makeMode func(cipher.Block, []byte) cipher.BlockMode) *symmetric {
 	if p.IsNone() {
 		return nil
@@ -52,7 +52,7 @@ func (p *Policy) newSymmetric(secret, seed []byte, mode ua.MessageSecurityMode, 
 	return s
 }
 
-// deriveKey is P_SHA256, which is the P_hash of TLS 1.2: RFC 5246, 5. Part 6 (1.05), 6.7.5
+// deriveKey is P_SHA256, which is the P_hash of TLS 1.2: RFC 5246, 5. Part 6 (1.05), 6.7.6
 func deriveKey(secret, seed []byte, size int) []byte {
 	mac := hmac.New(sha256.New, secret)
 	sum := func(parts ...[]byte) []byte {

@@ -13,17 +13,17 @@ type securityToken struct {
 	created  time.Time
 	lifetime time.Duration
 	in       *symmetric // owned by the reading goroutine
-	out      *symmetric // guarded by Channel.mu
+	out      *symmetric // guarded by conversation.mu
 }
 
-// newToken derives the keys from both nonces. Part 6 (1.05), 6.7.5
-func (p *Policy) newToken(id uint32, clientNonce, serverNonce []byte, mode ua.MessageSecurityMode, lifetime time.Duration) *securityToken {
+// newToken derives the keys from both nonces. Part 6 (1.05), 6.7.6
+func (p *Policy) newToken(id uint32, peerNonce, ownNonce []byte, mode ua.MessageSecurityMode, lifetime time.Duration) *securityToken {
 	return &securityToken{
 		id:       id,
 		created:  time.Now(),
 		lifetime: lifetime,
-		in:       p.newSymmetric(serverNonce, clientNonce, mode, cipher.NewCBCDecrypter),
-		out:      p.newSymmetric(clientNonce, serverNonce, mode, cipher.NewCBCEncrypter),
+		in:       p.newSymmetric(ownNonce, peerNonce, mode, cipher.NewCBCDecrypter),
+		out:      p.newSymmetric(peerNonce, ownNonce, mode, cipher.NewCBCEncrypter),
 	}
 }
 
@@ -34,13 +34,16 @@ func (t *securityToken) end() time.Time { return t.created.Add(t.lifetime + t.li
 // expired reports whether the lifetime proper has passed.
 func (t *securityToken) expired(now time.Time) bool { return now.After(t.created.Add(t.lifetime)) }
 
-// tokens are the one or two tokens that a SecureChannel has. A renewed token waits in next until the client
+// tokens are the one or two tokens that a SecureChannel has. A renewed token waits in next until the peer
 // uses it; that makes it the current one and ends the old. Part 6 (1.05), 6.7.4
 //
 //	issue -> {current}          renew -> {current, next}          first message with next -> {next as current}
 //
-// Written by the reading goroutine with Channel.mu held.
-type tokens struct{ current, next *securityToken }
+// Written by the reading goroutine with conversation.mu held.
+type tokens struct {
+	current, next *securityToken
+	eager         bool // the client: it sends with next at once
+}
 
 // find returns the token with that identifier unless it has ended.
 func (t *tokens) find(id uint32, now time.Time) *securityToken {
@@ -60,11 +63,11 @@ func (t *tokens) newest() *securityToken {
 	return t.current
 }
 
-// sending returns the token for messages to the client: the old one until it expires or the client has used the
-// new one; nil when there is none left. Part 4 (1.05), 5.6.2.1
+// sending returns the token for messages to the peer, nil when there is none left. The client uses a new one at once;
+// the server stays with the old one until that expires or the client has used the new one. Part 4 (1.05), 5.6.2.1
 func (t *tokens) sending(now time.Time) *securityToken {
 	token := t.current
-	if t.next != nil && token.expired(now) {
+	if t.next != nil && (t.eager || token.expired(now)) {
 		token = t.next
 	}
 	if !now.Before(token.end()) {

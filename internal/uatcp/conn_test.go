@@ -1,7 +1,6 @@
 package uatcp
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,9 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -171,61 +168,6 @@ func TestA08_A09_badHello(t *testing.T) {
 	}
 }
 
-// The wrong messages once the connection is open.
-func TestReadChunk_badFrames(t *testing.T) {
-	frame := func(kind string, size uint32) []byte { return binary.LittleEndian.AppendUint32([]byte(kind), size) }
-	for name, tc := range map[string]struct {
-		bytes []byte
-		want  ua.StatusCode
-	}{
-		"second HEL":   {hello(nil), ua.StatusBadTCPMessageTypeInvalid},
-		"RHE":          {ReverseHello{"urn:x", testURL}.Append(nil), ua.StatusBadTCPMessageTypeInvalid},
-		"ACK":          {(&Acknowledge{}).Append(nil), ua.StatusBadTCPMessageTypeInvalid},
-		"unknown":      {frame("XYZF", 10), ua.StatusBadTCPMessageTypeInvalid},
-		"chunk type X": {frame("MSGX", 10), ua.StatusBadTCPMessageTypeInvalid},
-		"OPN C":        {frame("OPNC", 10), ua.StatusBadTCPMessageTypeInvalid},
-		"CLO A":        {frame("CLOA", 10), ua.StatusBadTCPMessageTypeInvalid},
-		"size 0":       {frame("MSGF", 0), ua.StatusBadDecodingError},
-		"size 7":       {frame("MSGF", 7), ua.StatusBadDecodingError},
-		"size 8193":    {frame("MSGF", 8193), ua.StatusBadTCPMessageTooLarge},
-		"size 2^31":    {frame("MSGF", 1<<31), ua.StatusBadTCPMessageTooLarge},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, c := connect(t, Config{ReceiveBufferSize: 8192}, Config{})
-				go c.nc.Write(tc.bytes)
-				go func() {
-					_, err := s.ReadChunk()
-					s.Fail(err)
-				}()
-				expectError(t, c.nc, tc.want)
-			})
-		})
-	}
-}
-
-func TestReadChunk_peerError(t *testing.T) {
-	for name, tc := range map[string]struct {
-		bytes []byte
-		want  Error
-	}{
-		"error":      {(&Error{ua.StatusBadTCPServerTooBusy, "later"}).Append(nil), Error{ua.StatusBadTCPServerTooBusy, "later"}},
-		"unreadable": {[]byte("ERRF\x09\x00\x00\x00x"), Error{ua.StatusBadDecodingError, "(unreadable)"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			nc, result := accept(t, Config{}) // instead of a Hello, as clients answer a ReverseHello they do not want
-			go nc.Write(tc.bytes)
-			if b, err := io.ReadAll(nc); len(b) > 0 || err != nil {
-				t.Errorf("answered an Error with %x, %v", b, err)
-			}
-			var peer *Error
-			if s := <-result; !errors.As(s.err, &peer) || *peer != tc.want {
-				t.Errorf("got %v", s.err)
-			}
-		})
-	}
-}
-
 func TestAccept_deadlines(t *testing.T) {
 	for name, tc := range map[string]struct {
 		first int // bytes of the Hello that are sent
@@ -269,154 +211,6 @@ func TestAccept_waitsForEverAndEndsWithContext(t *testing.T) {
 			t.Error(err)
 		}
 	})
-}
-
-// bytes do not move the deadline of a frame.
-func TestA05_frameDeadlineIsAbsolute(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c := connect(t, Config{FrameTimeout: 10 * time.Second}, Config{})
-		start := time.Now()
-		result := make(chan error)
-		go func() {
-			_, err := s.ReadChunk()
-			result <- err
-		}()
-		var writer sync.WaitGroup
-		writer.Go(func() {
-			frame := append([]byte("MSGF\x64\x00\x00\x00"), make([]byte, 92)...)
-			for i := range frame {
-				if _, err := c.nc.Write(frame[i : i+1]); err != nil {
-					return
-				}
-				time.Sleep(3 * time.Second)
-			}
-		})
-		if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 10*time.Second {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-		s.Close()
-		writer.Wait()
-	})
-}
-
-func TestReadChunk_idleDeadlineCanBeWaitedOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, c := connect(t, Config{}, Config{})
-		s.SetIdleDeadline(time.Now().Add(time.Minute))
-		if _, err := s.ReadChunk(); err != ErrIdle {
-			t.Fatal(err)
-		}
-		s.SetIdleDeadline(time.Time{})
-		go func() {
-			time.Sleep(time.Hour)
-			c.Write([]byte("MSGF\x09\x00\x00\x00x"), c.WriteDeadline())
-		}()
-		if chunk, err := s.ReadChunk(); err != nil || string(chunk.Bytes[HeaderSize:]) != "x" {
-			t.Errorf("%q, %v", chunk.Bytes, err)
-		}
-	})
-}
-
-// frames returns n MSG frames of growing size and their bodies.
-func frames(n int) (stream []byte, bodies [][]byte) {
-	for i := range n {
-		body := bytes.Repeat([]byte{byte(i)}, i*i*13)
-		stream = append(Header{TypeMessage, Final, uint32(HeaderSize + len(body))}.Append(stream), body...)
-		bodies = append(bodies, body)
-	}
-	return stream, bodies
-}
-
-// streamConn is a net.Conn that only reads, from r.
-type streamConn struct {
-	net.Conn
-	io.Reader
-}
-
-func (c streamConn) Read(b []byte) (int, error)       { return c.Reader.Read(b) }
-func (c streamConn) SetReadDeadline(time.Time) error  { return nil }
-func (c streamConn) SetWriteDeadline(time.Time) error { return nil }
-func (c streamConn) Close() error                     { return nil }
-
-func openConn(r io.Reader) *Conn {
-	c := newConn(streamConn{Reader: r}, Config{Unauthenticated: NewBudget(1 << 20)}, stateServer)
-	c.open(stateServer, 65535, 65535, 0, 0)
-	return c
-}
-
-// However the network cuts the stream, the same frames come out.
-func TestReadChunk_anyFragmentation(t *testing.T) {
-	stream, bodies := frames(60)
-	for name, r := range map[string]io.Reader{
-		"at once":      bytes.NewReader(stream),
-		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
-		"halves":       iotest.HalfReader(bytes.NewReader(stream)),
-		"data and EOF": iotest.DataErrReader(bytes.NewReader(stream)),
-	} {
-		c := openConn(r)
-		for i, want := range bodies {
-			chunk, err := c.ReadChunk()
-			if err != nil || !bytes.Equal(chunk.Bytes[HeaderSize:], want) {
-				t.Fatalf("%s: frame %d: %d bytes, %v", name, i, len(chunk.Bytes), err)
-			}
-		}
-		if _, err := c.ReadChunk(); err != io.EOF {
-			t.Errorf("%s: end: %v", name, err)
-		}
-		if c.frames.large != nil || c.cfg.Unauthenticated.Used() != 0 {
-			t.Errorf("%s: %d bytes still held", name, c.cfg.Unauthenticated.Used())
-		}
-	}
-}
-
-func TestReadChunk_truncatedAtEveryByte(t *testing.T) {
-	stream := append([]byte("MSGF\x64\x00\x00\x00"), make([]byte, 92)...)
-	for n := 1; n < len(stream); n++ {
-		if _, err := openConn(bytes.NewReader(stream[:n])).ReadChunk(); err != io.ErrUnexpectedEOF {
-			t.Errorf("%d bytes: %v", n, err)
-		}
-	}
-}
-
-func TestReadChunk_largeBufferIsGivenBackWhenIdle(t *testing.T) {
-	stream, _ := frames(40)
-	c := openConn(bytes.NewReader(stream))
-	for range 40 {
-		if _, err := c.ReadChunk(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c.frames.large == nil || c.cfg.Unauthenticated.Used() == 0 {
-		t.Error("a frame of 19 KiB in the first buffer")
-	}
-	c.frames.release()
-	if c.frames.large != nil || c.cfg.Unauthenticated.Used() != 0 {
-		t.Error("large buffer kept while idle")
-	}
-}
-
-func TestReadChunk_unauthenticatedBudget(t *testing.T) {
-	budget := NewBudget(100_000)
-	open := func() *Conn {
-		c := newConn(streamConn{Reader: io.MultiReader(bytes.NewReader([]byte("MSGF\xFF\xFF\x00\x00")), iotest.ErrReader(io.ErrClosedPipe))}, Config{Unauthenticated: budget}, stateServer)
-		c.open(stateServer, 65535, 65535, 0, 0)
-		return c
-	}
-	a, b := open(), open()
-	if err := a.frames.grow(65535); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.ReadChunk(); StatusCodeOf(err) != ua.StatusBadTCPNotEnoughResources {
-		t.Errorf("over budget: %v", err)
-	}
-	b = open()
-	b.LimitFrames(65535, time.Second, true)
-	if _, err := b.ReadChunk(); err != io.ErrClosedPipe {
-		t.Errorf("authenticated: %v", err)
-	}
-	if _, err := a.ReadChunk(); err != io.ErrClosedPipe || budget.Used() != 0 {
-		t.Errorf("%v, %d bytes still booked", err, budget.Used())
-	}
 }
 
 func TestWrite_deadlineClosesTheSocket(t *testing.T) {
@@ -503,76 +297,6 @@ func TestHandshake_failEveryOperation(t *testing.T) {
 	}
 }
 
-func TestReverseHello_writeAndRead_Part6_7126(t *testing.T) {
-	client, server := net.Pipe()
-	defer client.Close()
-	defer server.Close()
-	want := ReverseHello{"urn:" + strings.Repeat("s", MaxReverseHelloText-4), "opc.tcp://" + strings.Repeat("e", MaxReverseHelloText-10)}
-	go func() {
-		if err := WriteReverseHello(server, want, time.Minute); err != nil {
-			t.Error(err)
-		}
-		server.Write([]byte("next"))
-	}()
-	if got, err := ReadReverseHello(client, time.Minute); err != nil || got != want {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	next := make([]byte, 4)
-	if _, err := io.ReadFull(client, next); err != nil || string(next) != "next" {
-		t.Errorf("read too far: %q, %v", next, err)
-	}
-}
-
-func TestReverseHello_tooLongToSend(t *testing.T) {
-	long := strings.Repeat("x", MaxReverseHelloText+1)
-	for _, rhe := range []ReverseHello{{long, "x"}, {"x", long}} {
-		if err := WriteReverseHello(nil, rhe, time.Minute); StatusCodeOf(err) != ua.StatusBadTCPEndpointURLInvalid {
-			t.Error(err)
-		}
-	}
-}
-
-func TestReadReverseHello_refuses(t *testing.T) {
-	long := strings.Repeat("x", 4097)
-	good := ReverseHello{"urn:x", testURL}.Append(nil)
-	trailing := append(bytes.Clone(good), 0)
-	trailing[4]++
-	for name, tc := range map[string]struct {
-		bytes []byte
-		want  ua.StatusCode
-	}{
-		"HEL":           {hello(nil), ua.StatusBadTCPMessageTypeInvalid},
-		"ERR":           {(&Error{}).Append(nil), ua.StatusBadTCPMessageTypeInvalid},
-		"long URI":      {ReverseHello{long, "x"}.Append(nil), ua.StatusBadTCPEndpointURLInvalid},
-		"long URL":      {ReverseHello{"x", long}.Append(nil), ua.StatusBadTCPEndpointURLInvalid},
-		"both too long": {ReverseHello{long, long}.Append(nil), ua.StatusBadTCPMessageTooLarge},
-		"size 0":        {[]byte("RHEF\x00\x00\x00\x00"), ua.StatusBadTCPMessageTooLarge},
-		"size 2^31":     {[]byte("RHEF\x00\x00\x00\x80"), ua.StatusBadTCPMessageTooLarge},
-		"trailing byte": {trailing, ua.StatusBadDecodingError},
-	} {
-		if got, err := readReverseHello(bytes.NewReader(tc.bytes)); StatusCodeOf(err) != tc.want {
-			t.Errorf("%s: %+v, %v, want %s", name, got, err, StatusName(tc.want))
-		}
-	}
-	for n := range good {
-		if got, err := readReverseHello(bytes.NewReader(good[:n])); err == nil {
-			t.Errorf("%d of %d bytes gave %+v", n, len(good), got)
-		}
-	}
-}
-
-func TestReadReverseHello_deadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := net.Pipe()
-		defer server.Close()
-		start := time.Now()
-		go server.Write([]byte("RHEF"))
-		if _, err := ReadReverseHello(client, 5*time.Second); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 5*time.Second {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-	})
-}
-
 func TestConnect_refusesBadAcknowledge(t *testing.T) {
 	for name, ack := range map[string]Acknowledge{
 		"receive buffer above offer": {ReceiveBufferSize: 65536, SendBufferSize: 8192},
@@ -605,26 +329,4 @@ func TestBuffer_classes(t *testing.T) {
 	}
 	odd := &Buffer{B: make([]byte, 100)} // below every class
 	odd.Free()
-}
-
-func FuzzReadChunk(f *testing.F) {
-	stream, _ := frames(8)
-	f.Add(stream)
-	f.Add((&Error{ua.StatusBadTimeout, "x"}).Append(nil))
-	f.Fuzz(func(t *testing.T, stream []byte) {
-		whole, bytewise := openConn(bytes.NewReader(stream)), openConn(iotest.OneByteReader(bytes.NewReader(stream)))
-		for {
-			a, errA := whole.ReadChunk()
-			b, errB := bytewise.ReadChunk()
-			if !bytes.Equal(a.Bytes, b.Bytes) || (errA == nil) != (errB == nil) {
-				t.Fatalf("fragmentation matters: %x, %v against %x, %v", a.Bytes, errA, b.Bytes, errB)
-			}
-			if errA != nil {
-				break
-			}
-		}
-		if n := whole.cfg.Unauthenticated.Used() + bytewise.cfg.Unauthenticated.Used(); n != 0 {
-			t.Errorf("%d bytes still booked", n)
-		}
-	})
 }
