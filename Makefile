@@ -1,0 +1,68 @@
+# Thin names for plain commands; nothing here is needed to build: `go build ./cmd/edgeua` is enough.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+LDFLAGS  := -s -w -buildid= -X main.version=$(VERSION)
+
+.PHONY: help build test race test-386 lint generate fuzz interop arm qemu bench bench-codec bench-rss ci clean
+
+help:
+	@echo 'build       bin/edgeua, static and stripped'
+	@echo 'test        go test ./...'
+	@echo 'race        the same under the race detector'
+	@echo 'test-386    the same in 32 bits'
+	@echo 'lint        gofmt, go vet, golangci-lint (installs it on first use)'
+	@echo 'generate    writes the generated files again'
+	@echo 'fuzz        every fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'interop     tests with foreign peers: python3-pymodbus, socat, tshark, and npm ci in test/interop'
+	@echo 'arm         dist/: binaries for ARMv5, v6, v7 and arm64, built twice and compared'
+	@echo 'qemu        runs them on emulated processors'
+	@echo 'bench       requests per second and CPU per request of the binary, beside a TCP echo'
+	@echo 'bench-codec our codec beside that of gopcua'
+	@echo 'bench-rss   idle memory with 2000 tags, and sizes of the binaries'
+	@echo 'ci          everything, as .ci/run does it'
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/edgeua ./cmd/edgeua
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+test-386:
+	CGO_ENABLED=0 GOARCH=386 go test ./...
+
+lint:
+	.ci/lint
+
+generate:
+	go generate ./...
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+interop:
+	go test -tags interop -count 1 ./test/interop/...
+
+arm:
+	$(MAKE) -C build/arm reproducible sizes
+
+qemu:
+	$(MAKE) -C build/arm emulated
+
+bench:
+	go run ./test/bench
+
+bench-codec:
+	go test -run '^$$' -bench . ./internal/uabinary
+
+bench-rss:
+	go run ./test/bench -sizes
+
+ci:
+	.ci/run
+
+clean:
+	rm -rf bin dist
