@@ -22,6 +22,7 @@ const module = "github.com/edgeua/edgeua/"
 type rule struct {
 	imports []string // folders of ours besides their own
 	sockets bool     // may listen and dial
+	http    bool     // may answer HTTP, on listeners that it is given
 	client  bool     // may use gopcua's client; ua, id and schema are for all
 }
 
@@ -39,6 +40,7 @@ func rules() map[string]rule {
 		"addressspace":       {imports: []string{"internal/uabinary"}},
 		"server":             {imports: []string{"addressspace", "internal/securechannel", "internal/uatcp", "internal/uabinary"}},
 		"reverseconnect":     {imports: []string{"internal/uatcp"}, sockets: true, client: true},
+		"internal/status":    {imports: []string{"addressspace", "internal/uabinary"}, http: true},
 		"drivers":            {imports: []string{"addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/modbus":     {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}, sockets: true},
 		"drivers/serial":     {imports: []string{"drivers"}},
@@ -129,7 +131,7 @@ func (r rule) judge(home, path string) string {
 		}
 		return "of gopcua only ua and id are for everybody"
 	}
-	if strings.HasPrefix(path, "net/http") && !r.sockets {
+	if strings.HasPrefix(path, "net/http") && !r.sockets && !r.http {
 		return "it has no business with sockets"
 	}
 	return ""
@@ -196,6 +198,8 @@ func TestRules(t *testing.T) {
 		{"server", "github.com/gopcua/opcua/uasc", false},
 		{"reverseconnect", "github.com/gopcua/opcua", true},
 		{"config", "net/http", false},
+		{"internal/status", "net/http", true},
+		{"internal/status", module + "reverseconnect", false},
 	} {
 		home, r, _ := ruleFor(all, c.from)
 		if got := r.judge(home, c.path); (got == "") != c.fine {
