@@ -1,13 +1,12 @@
 package securechannel
 
 import (
+	"crypto/rsa"
 	"encoding/binary"
 	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"crypto/rsa"
 
 	"github.com/edgeua/edgeua/internal/uatcp"
 	"github.com/gopcua/opcua/ua"

@@ -153,15 +153,15 @@ func FuzzAssemble(f *testing.F) {
 				message = append(message, body...)
 				bad = bad || chunks > p.cfg.BeforeSession.MaxChunkCount || len(message) > p.cfg.BeforeSession.MaxMessageSize
 			}
-			complete, err := p.assemble(isFinal, id, body)
+			complete, err := p.assemble(isFinal, append(sequenceHeader{requestID: id}.append(nil), body...), p.limits(), p.cfg.Budget)
 			if bad != (err != nil) {
 				t.Fatalf("step %d: %v", i/3, err)
 			}
 			if err != nil {
 				break
 			}
-			if want := isFinal == uatcp.Final; complete != want || want && (!bytes.Equal(p.request.Body, message) || p.request.ID != id) {
-				t.Fatalf("step %d: complete: %v, %d bytes of %d", i/3, complete, len(p.request.Body), len(message))
+			if want := isFinal == uatcp.Final; complete != want || want && (!bytes.Equal(p.whole.Body, message) || p.whole.ID != id) {
+				t.Fatalf("step %d: complete: %v, %d bytes of %d", i/3, complete, len(p.whole.Body), len(message))
 			}
 			if current = id; isFinal != uatcp.Intermediate {
 				chunks, message = 0, nil

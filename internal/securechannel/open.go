@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1"
 	"crypto/subtle"
 	"encoding/binary"
 	"log/slog"
@@ -23,7 +22,7 @@ type opening struct {
 	key        *rsa.PublicKey // of leaf
 	header     []byte         // the part of the chunk that is not encrypted
 	ciphertext []byte
-	sequence   sequenceHeader
+	requestID  uint32
 	request    uabinary.OpenSecureChannelRequest
 }
 
@@ -49,22 +48,19 @@ func (c *Channel) examine(chunk uatcp.Chunk) (*opening, error) {
 	if len(b) > maxOpenSize {
 		return nil, &Error{Code: ua.StatusBadTCPMessageTooLarge, Op: "OpenSecureChannel request"}
 	}
-	if len(b) < securityHeader {
-		return nil, errShortChunk
+	h, header, ciphertext, err := parseOpen(b)
+	if err != nil {
+		return nil, err
 	}
 	// Part 6 (1.05), 6.7.7: 0 opens a channel; any other must be the channel of this very connection.
 	if binary.LittleEndian.Uint32(b[channelIDOffset:]) != c.id {
 		return nil, errUnknownChannel
 	}
-	h, n, err := parseAsymmetricHeader(b[securityHeader:])
-	if err != nil {
-		return nil, err
-	}
 	policy, err := c.choosePolicy(h.policyURI)
 	if err != nil {
 		return nil, err
 	}
-	o := &opening{policy: policy, sender: h.sender, header: b[:securityHeader+n], ciphertext: b[securityHeader+n:]}
+	o := &opening{policy: policy, sender: h.sender, header: header, ciphertext: ciphertext}
 	if policy.IsNone() {
 		return o, nil // Part 4 (1.05), 5.6.2.2: a certificate is ignored
 	}
@@ -80,11 +76,6 @@ func (c *Channel) examine(chunk uatcp.Chunk) (*opening, error) {
 	}
 	return o, nil
 }
-
-var (
-	errShortChunk     = &Error{Code: ua.StatusBadDecodingError, Op: "chunk shorter than its headers"}
-	errUnknownChannel = &Error{Code: ua.StatusBadTCPSecureChannelUnknown, Op: "SecureChannelId is not that of this connection"}
-)
 
 // renewing reports whether the channel is open already.
 func (c *Channel) renewing() bool { return c.id != 0 }
@@ -127,22 +118,12 @@ func (c *Channel) authenticate(o *opening) error {
 
 // unlock decrypts and verifies the request and checks its sequence number.
 func (c *Channel) unlock(o *opening) error {
-	var own *rsa.PrivateKey
-	if c.cfg.Identity != nil {
-		own = c.cfg.Identity.Key
-	}
-	content, err := o.policy.openAsymmetric(own, o.key, o.header, o.ciphertext)
+	sequence, body, err := c.unlockOpen(o.policy, c.cfg.Identity, o.key, o.header, o.ciphertext)
 	if err != nil {
 		return err
 	}
-	if len(content) < sequenceHeaderSize {
-		return errShortChunk
-	}
-	o.sequence = parseSequenceHeader(content)
-	if !c.received.accept(o.sequence.number) {
-		return errSequence
-	}
-	r := uabinary.NewReader(content[sequenceHeaderSize:], nil)
+	o.requestID = sequence.requestID
+	r := uabinary.NewReader(body, nil)
 	if r.MessageType() != o.request.EncodingID() {
 		return &Error{Code: ua.StatusBadTCPMessageTypeInvalid, Op: "OPN is not an OpenSecureChannel request", Err: r.Err()}
 	}
@@ -152,8 +133,6 @@ func (c *Channel) unlock(o *opening) error {
 	}
 	return nil
 }
-
-var errSequence = denied("sequence number", nil)
 
 // maxNonceLength is the largest nonce in bytes that is taken; the policies ask for 32.
 const maxNonceLength = 128
@@ -186,15 +165,11 @@ func (c *Channel) checkRequest(o *opening) error {
 
 // answerOpen creates the token and sends the response.
 func (c *Channel) answerOpen(o *opening) error {
-	var serverNonce []byte
-	if !o.policy.IsNone() {
-		serverNonce = make([]byte, nonceLength)
-		rand.Read(serverNonce)
-	}
+	serverNonce := o.policy.newNonce()
 	renewed := c.renewing()
 	if !renewed {
 		c.id = newChannelID()
-		c.policy, c.mode, c.leaf, c.clientKey = o.policy, o.request.SecurityMode, bytes.Clone(o.leaf), o.key
+		c.policy, c.mode, c.leaf, c.peerKey = o.policy, o.request.SecurityMode, bytes.Clone(o.leaf), o.key
 	}
 	c.tokenID++
 	c.clientNonce = o.request.ClientNonce
@@ -205,7 +180,7 @@ func (c *Channel) answerOpen(o *opening) error {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	chunk, err := c.sealOpenResponse(o, token, serverNonce)
+	chunk, err := c.sealOpen(c.cfg.Identity, o.requestID, c.openResponse(o, token, serverNonce))
 	if err != nil {
 		return err
 	}
@@ -222,9 +197,9 @@ func (c *Channel) answerOpen(o *opening) error {
 	return nil
 }
 
-// sealOpenResponse builds the OPN chunk with the response. c.mu is held.
-func (c *Channel) sealOpenResponse(o *opening, token *securityToken, nonce []byte) ([]byte, error) {
-	response := uabinary.OpenSecureChannelResponse{
+// openResponse is the answer to o that hands out token.
+func (c *Channel) openResponse(o *opening, token *securityToken, nonce []byte) *uabinary.OpenSecureChannelResponse {
+	return &uabinary.OpenSecureChannelResponse{
 		ResponseHeader: uabinary.ResponseHeader{
 			Timestamp:     uabinary.DateTimeOf(time.Now()),
 			RequestHandle: o.request.RequestHeader.RequestHandle,
@@ -237,21 +212,6 @@ func (c *Channel) sealOpenResponse(o *opening, token *securityToken, nonce []byt
 		},
 		ServerNonce: nonce,
 	}
-	h := asymmetricHeader{policyURI: c.policy.uri}
-	var own *rsa.PrivateKey
-	if !c.policy.IsNone() { // under None clients insist on both being null
-		own = c.cfg.Identity.Key
-		h.sender = c.cfg.Identity.senderCertificate(int(c.conn.SendSize()) / 2)
-		thumbprint := sha1.Sum(c.leaf)
-		h.thumbprint = thumbprint[:]
-	}
-	chunk := uatcp.Header{Type: uatcp.TypeOpenSecureChannel, IsFinal: uatcp.Final}.Append(nil)
-	chunk = binary.LittleEndian.AppendUint32(chunk, c.id)
-	chunk = h.append(chunk)
-	header := len(chunk)
-	chunk = sequenceHeader{c.sent.next(), o.sequence.requestID}.append(chunk)
-	chunk = uabinary.AppendMessage(chunk, &response)
-	return c.policy.sealAsymmetric(own, c.clientKey, chunk, header)
 }
 
 // reviseLifetime turns the requested lifetime in milliseconds into the granted one; 0 asks for the longest.

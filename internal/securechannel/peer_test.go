@@ -69,7 +69,8 @@ func newPeer(tb testing.TB, mode ua.MessageSecurityMode) *testPeer {
 		tb.Fatal(err)
 	}
 	a, b := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
-	c := &Channel{conn: conn, cfg: Config{}.withDefaults(), id: 77, policy: policy, mode: mode, opened: time.Now()}
+	c := &Channel{cfg: Config{}.withDefaults(), opened: time.Now()}
+	c.conversation = conversation{conn: conn, id: 77, policy: policy, mode: mode, tooLarge: errResponseTooLarge}
 	c.tokens.current = policy.newToken(1, a, b, mode, time.Hour)
 	c.maxBody = c.tokens.current.out.maxBody(int(conn.SendSize()))
 	return &testPeer{

@@ -2,6 +2,7 @@ package securechannel
 
 import (
 	"crypto"
+	"crypto/rand"
 	_ "crypto/sha1"   // OAEP of Basic256Sha256 and Aes128_Sha256_RsaOaep
 	_ "crypto/sha256" // everything else
 
@@ -61,3 +62,13 @@ func (p *Policy) SignatureAlgorithm() string { return p.signatureURI }
 
 // EncryptionAlgorithm returns the URI of the asymmetric encryption algorithm, "" for None.
 func (p *Policy) EncryptionAlgorithm() string { return p.encryptionURI }
+
+// newNonce returns random bytes to derive keys from, nil under None.
+func (p *Policy) newNonce() []byte {
+	if p.IsNone() {
+		return nil
+	}
+	nonce := make([]byte, nonceLength)
+	rand.Read(nonce)
+	return nonce
+}
