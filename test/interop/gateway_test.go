@@ -36,6 +36,8 @@ type gateway struct {
 	port   int // of the listener, 0 if there is none
 	client *pki.Own
 	files  clientFiles
+
+	endpoints []*ua.EndpointDescription // as GetEndpoints on the listener gave them
 }
 
 // clientFiles are the client's certificate and key, which the gateway trusts.
@@ -171,11 +173,13 @@ func (g *gateway) visit(ctx context.Context, policy string, mode ua.MessageSecur
 
 func (g *gateway) tryVisit(ctx context.Context, policy string, mode ua.MessageSecurityMode, as *login) (*opcua.Client, error) {
 	g.t.Helper()
-	endpoints, err := opcua.GetEndpoints(ctx, g.url())
-	if err != nil {
-		return nil, fmt.Errorf("GetEndpoints: %w", err)
+	if g.endpoints == nil {
+		var err error
+		if g.endpoints, err = opcua.GetEndpoints(ctx, g.url()); err != nil {
+			return nil, fmt.Errorf("GetEndpoints: %w", err)
+		}
 	}
-	client, err := opcua.NewClient(g.url(), g.clientOptions(endpoints, policy, mode, as)...)
+	client, err := opcua.NewClient(g.url(), g.clientOptions(g.endpoints, policy, mode, as)...)
 	if err != nil {
 		return nil, err
 	}
