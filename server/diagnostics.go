@@ -35,6 +35,39 @@ func (c *counters) rejected(code ua.StatusCode) {
 	}
 }
 
+// Counts is what the server holds at one moment and has counted since New.
+type Counts struct {
+	Connections    int // TransportConnections, with and without SecureChannel
+	Sessions       int
+	Subscriptions  int
+	MonitoredItems int
+
+	CumulatedSessions        uint32
+	RejectedSessions         uint32 // for whatever reason
+	SecurityRejectedSessions uint32
+	SessionTimeouts          uint32
+	RejectedRequests         uint32 // answered by a ServiceFault
+	SecurityRejectedRequests uint32
+	RefusedConnections       uint32 // by Listen
+	Panics                   uint32 // each has ended a connection
+}
+
+// Counts returns the numbers of this moment.
+func (s *Server) Counts() Counts {
+	s.mu.RLock()
+	connections, sessions := len(s.connections), len(s.sessions)
+	s.mu.RUnlock()
+	c := &s.counters
+	return Counts{
+		Connections: connections, Sessions: sessions,
+		Subscriptions: int(s.totals.subscriptions.Load()), MonitoredItems: int(s.totals.monitoredItems.Load()),
+		CumulatedSessions: c.cumulatedSessions.Load(), RejectedSessions: c.rejectedSessions.Load(),
+		SecurityRejectedSessions: c.securityRejectedSessions.Load(), SessionTimeouts: c.sessionTimeouts.Load(),
+		RejectedRequests: c.rejectedRequests.Load(), SecurityRejectedRequests: c.securityRejectedRequests.Load(),
+		RefusedConnections: c.refusedConnections.Load(), Panics: c.panics.Load(),
+	}
+}
+
 // summary is the ServerDiagnosticsSummary right now.
 func (s *Server) summary() uabinary.ServerDiagnosticsSummaryDataType {
 	s.mu.RLock()

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 
@@ -350,5 +351,31 @@ func TestMethodCall_ArgumentsOutliveTheRequest(t *testing.T) {
 	}
 	if kept, _ := (<-r.calls).Inputs[0].Text(); kept != "first" {
 		t.Errorf("the argument has become %q", kept)
+	}
+}
+
+func TestForeignClient_GopcuaCalls(t *testing.T) {
+	_, url := listen(t)
+	c, err := dial(t, url, none, ua.MessageSecurityModeNone, ua.UserTokenTypeAnonymous, opcua.AuthAnonymous())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := c.Subscribe(t.Context(), &opcua.SubscriptionParameters{Interval: 100 * time.Millisecond}, make(chan *opcua.PublishNotificationData, 10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Cancel(t.Context())
+	if _, err := sub.Monitor(t.Context(), ua.TimestampsToReturnBoth, opcua.NewMonitoredItemCreateRequestWithDefaults(ua.NewStringNodeID(2, "Int16"), ua.AttributeIDValue, 7)); err != nil {
+		t.Fatal(err)
+	}
+	result, err := c.Call(t.Context(), &ua.CallMethodRequest{
+		ObjectID: ua.NewNumericNodeID(0, id.Server), MethodID: ua.NewNumericNodeID(0, id.Server_GetMonitoredItems),
+		InputArguments: []*ua.Variant{ua.MustVariant(sub.SubscriptionID)},
+	})
+	if err != nil || result.StatusCode != ua.StatusOK || len(result.OutputArguments) != 2 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if clients, _ := result.OutputArguments[1].Value().([]uint32); !slices.Equal(clients, []uint32{7}) {
+		t.Errorf("client handles %v", clients)
 	}
 }
