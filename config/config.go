@@ -51,7 +51,8 @@ type Config struct {
 	Tokens         Tokens
 	Users          []User // nil: there is no users file
 	Groups         []Group
-	MaxSockets     int // reverse connections together; 0: as many as there are clients
+	MaxSockets     int    // reverse connections together; 0: as many as there are clients
+	MetricsAddress string // host:port for HTTP; empty: no metrics
 	Channels       []drivers.Channel
 	LogLevel       slog.Level // mapped from Trace
 }

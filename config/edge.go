@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ func (r *edgeReader) document() {
 	}
 	if e := r.single(s, "Listeners"); e != nil {
 		r.listeners(e)
+	}
+	if e := r.single(s, "Metrics"); e != nil {
+		r.metrics(e)
 	}
 	conversions := drivers.ParseConversions(r.report, s.Children("Conversions"))
 	r.channels(s.Children("Channel"), s.Children("Device"), conversions)
@@ -140,6 +144,25 @@ func (r *edgeReader) listeners(e *xmltree.Element) {
 	for i := range r.cfg.Endpoints {
 		r.cfg.Endpoints[i].ListenAddress = ""
 	}
+}
+
+// DefaultMetricsAddress is where <Metrics/> listens: nobody but this machine reaches it.
+const DefaultMetricsAddress = "127.0.0.1:9464"
+
+// metrics reads where metrics are offered. There is no name to resolve at a start without a network.
+func (r *edgeReader) metrics(e *xmltree.Element) {
+	s := r.report.Settings(e)
+	text := s.String("Listen", DefaultMetricsAddress)
+	s.Done()
+	address, err := netip.ParseAddrPort(text)
+	switch {
+	case err != nil || address.Port() == 0:
+		s.Error("Listen", "%s is not an IP address and port, such as %s", xmltree.Quote(text), DefaultMetricsAddress)
+		return
+	case !address.Addr().IsLoopback():
+		s.Warn("Listen", "everyone who reaches %s can read the metrics: there is no password and no encryption", address)
+	}
+	r.cfg.MetricsAddress = address.String()
 }
 
 // channels hands every channel with its devices to its driver.

@@ -62,6 +62,9 @@ func TestEdge_Refused(t *testing.T) {
 		"client twice":     {"<EdgeUa><ReverseConnect><Client Url='opc.tcp://127.0.0.1:48060'/>\n<Client Url='opc.tcp://127.0.0.1:48060'/></ReverseConnect></EdgeUa>", []string{`edgeua.xml:2: error: EdgeUa/ReverseConnect/Client[2]/Url: "opc.tcp://127.0.0.1:48060" stands twice; the other one is in line 1`}},
 		"no url":           {"<EdgeUa><ReverseConnect><Client/></ReverseConnect></EdgeUa>", []string{"edgeua.xml:1: error: EdgeUa/ReverseConnect/Client: Url is missing; it is required"}},
 		"listeners":        {`<EdgeUa><Listeners Enabled="no"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Listeners/Enabled: "no" is neither 0, 1, true nor false`}},
+		"metrics":          {`<EdgeUa><Metrics Listen="localhost:9464"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Metrics/Listen: "localhost:9464" is not an IP address and port, such as 127.0.0.1:9464`}},
+		"metrics port":     {`<EdgeUa><Metrics Listen="127.0.0.1:0"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Metrics/Listen: "127.0.0.1:0" is not an IP address and port, such as 127.0.0.1:9464`}},
+		"metrics word":     {`<EdgeUa><Metrics Port="9464"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Metrics: unknown attribute Port`}},
 		"type":             {"<EdgeUa><Channel><Name>C</Name><Type>test</Type></Channel>" + device + "</EdgeUa>", []string{`edgeua.xml:1: error: EdgeUa/Channel[C]: Type "test" is not one of Test, Other; did you mean Test?`}},
 		"no type":          {"<EdgeUa><Channel><Name>C</Name></Channel>" + device + "</EdgeUa>", []string{`edgeua.xml:1: error: EdgeUa/Channel[C]: Type is missing; it is one of Test, Other`}},
 		"channel names":    {"<EdgeUa>" + channel + "\n<Channel><Name>c</Name><Type>Test</Type></Channel>" + device + "</EdgeUa>", []string{`edgeua.xml:2: error: EdgeUa/Channel[c]: Name "c" is used by the <Channel> in line 1; names must differ in more than case`, "edgeua.xml:2: warning: EdgeUa/Channel[c]: no <Device> is on this channel"}},
@@ -78,6 +81,28 @@ func TestEdge_Refused(t *testing.T) {
 				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(tc.want, "\n  "))
 			}
 		})
+	}
+}
+
+func TestEdge_Metrics(t *testing.T) {
+	for edge, want := range map[string]string{
+		`<EdgeUa/>`:                   "",
+		`<EdgeUa><Metrics/></EdgeUa>`: "127.0.0.1:9464",
+		`<EdgeUa><Metrics Listen="[::1]:9000"/></EdgeUa>`: "[::1]:9000",
+	} {
+		cfg := setup{edge: edge}.expect(t)
+		var b strings.Builder
+		if err := cfg.Summary(&b); err != nil {
+			t.Fatal(err)
+		}
+		if cfg.MetricsAddress != want || strings.Contains(b.String(), "metrics on http://"+want+"/metrics") != (want != "") {
+			t.Errorf("%s: %q\n%s", edge, cfg.MetricsAddress, b.String())
+		}
+	}
+	cfg := setup{edge: `<EdgeUa><Metrics Listen="0.0.0.0:9464"/></EdgeUa>`}.expect(t,
+		"edgeua.xml:1: warning: EdgeUa/Metrics/Listen: everyone who reaches 0.0.0.0:9464 can read the metrics: there is no password and no encryption")
+	if cfg.MetricsAddress != "0.0.0.0:9464" {
+		t.Errorf("%q", cfg.MetricsAddress)
 	}
 }
 

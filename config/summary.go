@@ -14,6 +14,9 @@ func (c *Config) Summary(w io.Writer) error {
 		c.Endpoints[i].summary(&b, c.Application.URI)
 	}
 	c.userSummary(&b)
+	if c.MetricsAddress != "" {
+		fmt.Fprintf(&b, "metrics on http://%s/metrics\n", c.MetricsAddress)
+	}
 	tags, devices := 0, 0
 	for _, ch := range c.Channels {
 		for _, d := range ch.Devices() {
