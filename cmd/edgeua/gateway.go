@@ -28,6 +28,7 @@ type gateway struct {
 	server    *server.Server
 	listeners []boundListener
 	manager   *reverseconnect.Manager
+	metrics   net.Listener // nil: not asked for
 }
 
 // boundListener is a bound port and the endpoint that it serves.
@@ -52,10 +53,13 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gat
 	if g.server, err = server.New(serverConfig(cfg, ids), space, log); err != nil {
 		return nil, err
 	}
-	if g.manager, err = g.newManager(); err != nil {
+	if err := g.showReverse(space); err != nil {
 		return nil, err
 	}
-	return g, g.bind(ctx)
+	if err := g.bind(ctx); err != nil {
+		return nil, err
+	}
+	return g, g.bindMetrics(ctx)
 }
 
 // addDevices gives all devices one namespace, so that adding one moves no
@@ -74,8 +78,8 @@ func (g *gateway) addDevices(space *addressspace.Space) error {
 	return nil
 }
 
-// newManager lists the reverse clients of all endpoints.
-func (g *gateway) newManager() (*reverseconnect.Manager, error) {
+// newManager lists the reverse clients of all endpoints. changed hears of them.
+func (g *gateway) newManager(changed func(reverseconnect.TargetStatus)) (*reverseconnect.Manager, error) {
 	var targets []reverseconnect.Target
 	for i := range g.cfg.Endpoints {
 		endpoint := g.server.Endpoint(i)
@@ -94,7 +98,7 @@ func (g *gateway) newManager() (*reverseconnect.Manager, error) {
 		}
 	}
 	return reverseconnect.NewManager(reverseconnect.ManagerConfig{
-		Targets: targets, MaxSockets: g.cfg.MaxSockets, Log: g.log,
+		Targets: targets, MaxSockets: g.cfg.MaxSockets, Changed: changed, Log: g.log,
 	})
 }
 
@@ -138,6 +142,7 @@ func (g *gateway) run(ctx context.Context) error {
 		wire.Go(func() error { return g.server.Listen(stopWire, l.Listener, l.endpoint) })
 	}
 	wire.Go(func() error { return g.manager.Run(stopWire) })
+	wire.Go(func() error { return g.serveMetrics(stopWire) })
 	g.announce()
 
 	err := wire.Wait()
@@ -174,5 +179,5 @@ func (g *gateway) announce() {
 		}
 	}
 	g.log.Info("server running", "server_uri", g.cfg.Application.URI, "endpoints", endpoints,
-		"listening", listening, "reverse_targets", targets, "tags", tags, "version", softwareVersion())
+		"listening", listening, "metrics", g.cfg.MetricsAddress, "reverse_targets", targets, "tags", tags, "version", softwareVersion())
 }
