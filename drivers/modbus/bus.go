@@ -123,7 +123,7 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 		return nil, faultf(drivers.NoCommunication, "not connected")
 	}
 	if err := b.prepare(ctx, request); err != nil {
-		return nil, err
+		return nil, unsent(err)
 	}
 	b.requests++
 	if err := b.link.Write(request); err != nil {

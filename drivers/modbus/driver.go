@@ -75,6 +75,7 @@ const (
 	quarantineRetry = time.Minute      // of a tag that the device refuses
 	demandLinger    = 10 * time.Second // polls go on when the last watcher has gone
 	sweepEvery      = 250 * time.Millisecond
+	firstRead       = time.Second // within which every block is read once after the start
 	recoverySpread  = time.Second // over which the blocks of a unit that came back are read
 )
 
@@ -168,20 +169,24 @@ func (d *driver) addBlock(e extent, dev *device, g *group, all []*point) *block 
 	d.blocks = append(d.blocks, b)
 	b.unit.blocks = append(b.unit.blocks, b)
 	if !g.subscribed {
-		d.schedule.At(b.slot, b.firstTurn())
+		d.begin(b)
 	}
 	return b
 }
 
-// firstTurn spreads the blocks of all devices over their period, the same way at each start.
-func (b *block) firstTurn() time.Duration {
+// begin schedules a block for the first time. Without a given phase the blocks of all devices are spread over their
+// period, the same way at each start; so that slow ones do not show nothing for long they have an early first read.
+func (d *driver) begin(b *block) {
 	if b.group.phase >= 0 {
-		return b.group.phase
+		d.schedule.At(b.slot, b.group.phase)
+		return
 	}
 	h := fnv.New32a()
 	h.Write([]byte{b.unit.id, byte(b.area), byte(b.start >> 8), byte(b.start)})
 	h.Write([]byte(b.device.name))
-	return time.Duration(uint64(b.group.period) * uint64(h.Sum32()) >> 32)
+	share := float64(h.Sum32()) / (1 << 32)
+	d.schedule.At(b.slot, time.Duration(share*float64(b.group.period)))
+	d.schedule.Hasten(b.slot, time.Duration(share*float64(firstRead)))
 }
 
 func (d *driver) now() time.Duration { return time.Since(d.start) }

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/modbussim"
@@ -439,6 +440,47 @@ func TestOverrunsAreCountedNotMadeUpFor(t *testing.T) {
 		}
 		if n := r.driver.blocks[0].slot.Overruns; n != 4 {
 			t.Errorf("%d overruns", n)
+		}
+	})
+}
+
+// Slow groups are read soon after the start, and then at times that are spread over their period.
+func TestFirstReadIsEarlyAndTurnsAreSpread(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`OneTagPerRequest="1"`, `Period="86400000"`, `
+			<Tag Name="A" Address="h0" Type="UInt16"/> <Tag Name="B" Address="h1" Type="UInt16"/>
+			<Tag Name="C" Address="h2" Type="UInt16"/> <Tag Name="D" Address="h3" Type="UInt16"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 1, 2, 3, 4)
+		var at []time.Duration
+		r.slave.Trace = func(byte, []byte) { at = append(at, time.Since(r.start)) }
+		r.run()
+		after(time.Second)
+		r.want("A", ua.StatusOK, 1)
+		r.want("D", ua.StatusOK, 4)
+		after(24 * time.Hour)
+		r.stop()
+		if len(at) != 8 {
+			t.Fatalf("requests at %v", at)
+		}
+		for i := 5; i < len(at); i++ {
+			if at[i]-at[i-1] < time.Minute {
+				t.Errorf("turns at %v are not spread", at[4:])
+			}
+		}
+	})
+}
+
+// A connection that is found closed before a write was sent is no unknown outcome.
+func TestWriteOnClosedConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := oneTagRig(t, "")
+		r.run()
+		after(500 * time.Millisecond)
+		r.down.Store(true)
+		r.hangUp()
+		synctest.Wait() // until it has been noticed
+		if s := r.write("T", uint16(1)); s != ua.StatusBadNoCommunication {
+			t.Errorf("write: %v", s)
 		}
 	})
 }

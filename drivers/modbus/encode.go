@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"math"
+	"strings"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
@@ -45,7 +46,7 @@ func packBits(values []uabinary.Variant) []byte {
 // encodeText fills up with NUL. A text that is too long or has a NUL inside would come back as another one.
 func (t *Tag) encodeText(text string) ([]byte, ua.StatusCode) {
 	wire := make([]byte, 2*t.Registers)
-	if len(text) > len(wire) {
+	if len(text) > len(wire) || strings.ContainsRune(text, 0) {
 		return nil, ua.StatusBadOutOfRange
 	}
 	copy(wire, text)

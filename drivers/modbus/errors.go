@@ -13,6 +13,14 @@ func faultf(f drivers.Fault, format string, args ...any) error {
 	return &drivers.Error{Fault: f, Err: fmt.Errorf(format, args...)}
 }
 
+// unsent makes of the loss of the link before anything was sent an error that says so.
+func unsent(err error) error {
+	if faultOf(err) == drivers.LinkLost {
+		return &drivers.Error{Fault: drivers.NoCommunication, Err: err}
+	}
+	return err
+}
+
 // faultOf tells which fault an error of a transaction is. What the library says about a reply that came through our own
 // checks is an invalid reply.
 func faultOf(err error) drivers.Fault {

@@ -185,6 +185,9 @@ func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 	if !number && (c.Linear.Active() || c.Range.Valid() || len(c.NotAvailable) > 0) {
 		s.Error("Type", "%s has no scale, range or NotAvailable pattern", t.Raw)
 	}
+	if t.Length > 0 && len(c.NotAvailable) > 0 {
+		s.Error("NotAvailable", "is not for arrays, which have one status for all elements")
+	}
 	if c.Linear.Active() && number {
 		t.Type = t.Raw.row().scaled
 		if t.Raw == Int64 || t.Raw == UInt64 {

@@ -141,6 +141,7 @@ func TestParseRefuses(t *testing.T) {
 		tag(`Name="T" Address="h0" Type="Int16" NotAvailable="1" NotAvailableStatus="Good"`): `"Good"`,
 		tag(`Name="T" Address="h0" Type="Int16" ByteOrder="ABDC"`):                           `"ABDC"`,
 		tag(`Name="T" Address="h0" Type="Int16" WriteMin="1"`):                               `can be written`,
+		tag(`Name="T" Address="h0[2]" Type="Int16" NotAvailable="0x8000"`):                   `not for arrays`,
 		tag(`Name="T" Address="c0" Scale="2"`):                                               `Bool has no scale`,
 		tag(`Name="T." Address="h0" Type="Int16"`):                                           `empty part`,
 		tag(`Name="T" Address="h0" Type="Int16"/><Tag Name="t" Address="h1" Type="Int16"`):   `exists already`,

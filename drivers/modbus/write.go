@@ -141,7 +141,7 @@ func (d *driver) writeBit(ctx context.Context, c modbus.Client, j *job) error {
 	t := j.point.tag
 	old, err := c.ReadHoldingRegisters(t.Address.Offset, 1)
 	if err != nil {
-		return d.notSent(err)
+		return unwritten(err)
 	}
 	register := t.Order.load(old, 1)&^(1<<t.Address.Bit) | uint64(j.wire[0])<<t.Address.Bit
 	wire := make([]byte, 2)
@@ -149,8 +149,8 @@ func (d *driver) writeBit(ctx context.Context, c modbus.Client, j *job) error {
 	return d.writeRegisters(c, j, wire)
 }
 
-// notSent makes of a failure to read before a write one that says that nothing was written.
-func (d *driver) notSent(err error) error {
+// unwritten makes of a failure to read before a write one that says that nothing was written.
+func unwritten(err error) error {
 	if f := faultOf(err); f == drivers.LinkLost || f == drivers.NoReply || f == drivers.BadReply {
 		return &drivers.Error{Fault: drivers.NoCommunication, Err: err}
 	}
@@ -186,8 +186,12 @@ func (d *driver) show(j *job) {
 
 // readback makes the block of a tag the next to be read.
 func (d *driver) readback(p *point) {
-	if p.block != nil && p.block.slot.Scheduled() {
+	switch {
+	case p.block == nil: // write only
+	case p.block.slot.Scheduled():
 		d.schedule.Hasten(p.block.slot, d.now())
+	default:
+		d.schedule.At(p.block.slot, d.now())
 	}
 }
 

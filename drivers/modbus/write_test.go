@@ -67,6 +67,7 @@ func TestWrites(t *testing.T) {
 			{"Limited", uint16(3), ua.StatusOK, "0600060003"},
 			{"Text", "abc", ua.StatusOK, "100007000204" + "61626300"},
 			{"Text", "abcde", ua.StatusBadOutOfRange, ""},
+			{"Text", "a\x00b", ua.StatusBadOutOfRange, ""},
 			{"Only", uint16(5), ua.StatusOK, "0600090005"},
 			{"Word", int16(1), ua.StatusBadTypeMismatch, ""},
 			{"Word", []uint16{1}, ua.StatusBadTypeMismatch, ""},

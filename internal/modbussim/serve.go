@@ -105,7 +105,7 @@ func nextRTU(b []byte) (skip, size int) {
 		if size == 0 || size > len(b)-skip {
 			return skip, 0
 		}
-		if rest := b[skip : skip+size]; size > 0 && crc(rest) == 0 {
+		if size > 0 && crc(b[skip:skip+size]) == 0 {
 			return skip, size
 		}
 	}
