@@ -129,6 +129,7 @@ func TestForwarder_RefusesHostileServer(t *testing.T) {
 		{"chunk of another kind", [][]byte{ack}, frame("MSGX", strings.Repeat("x", 100))},
 		{"unknown type", [][]byte{ack}, frame("XYZF", strings.Repeat("x", 100))},
 		{"another policy", [][]byte{ack}, openFrame(ua.SecurityPolicyURINone, nil, nil)},
+		{"another policy with the right certificate", [][]byte{ack}, openFrame("policy2", []byte("certificate"), nil)},
 		{"another certificate", [][]byte{ack}, openFrame("policy", []byte("another"), nil)},
 		{"no certificate", [][]byte{ack}, openFrame("policy", nil, nil)},
 		{"negative length", [][]byte{ack}, negative},

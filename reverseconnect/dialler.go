@@ -148,8 +148,8 @@ func (d *dialler) calm() {
 	}
 }
 
-// dialling calls the client and announces the server. The open channels have to wait meanwhile, at most for
-// ConnectTimeout; they give back their slots themselves only then.
+// dialling calls the client and announces the server. A channel that closes meanwhile is noticed afterwards, at most
+// ConnectTimeout later.
 func (d *dialler) dialling(ctx context.Context) State {
 	d.update(func(s *TargetStatus) { s.Attempts++ })
 	nc, err := d.call(ctx)
@@ -184,6 +184,9 @@ func (d *dialler) call(ctx context.Context) (net.Conn, error) {
 	if err == nil {
 		rhe := uatcp.ReverseHello{ServerURI: d.ServerURI, EndpointURL: d.EndpointURL}
 		err = uatcp.WriteReverseHello(nc, rhe, d.ConnectTimeout)
+	}
+	if err == nil {
+		err = nc.SetWriteDeadline(time.Time{})
 	}
 	if !late() { // ran already, whatever the write says
 		err = ctx.Err()
@@ -246,7 +249,7 @@ func (d *dialler) negotiated(ctx context.Context) State {
 // active waits until there is room for another socket: with one per client, until the channel has closed.
 // Part 6 (1.04), 7.1.3; with more, at once. Part 6 (1.05), 7.1.3
 func (d *dialler) active(ctx context.Context) State {
-	reason := "another socket is announced"
+	reason := "there may be another socket"
 	if len(d.open) >= d.SocketsPerClient {
 		select {
 		case <-ctx.Done():

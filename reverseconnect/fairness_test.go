@@ -142,6 +142,29 @@ func TestMaxSockets_GivesWayOnDemand(t *testing.T) {
 	})
 }
 
+// Who is answered after its turn is over need not give way any more: another does.
+func TestMaxSockets_AnsweredLateKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, limited(2), manyTargets(3)...)
+		away, first := w.call(), w.call()
+		time.Sleep(time.Second) // first is the first whose turn is over
+		away.sendError(ua.StatusBadTCPEndpointURLInvalid, "") // for a minute
+		rejected := time.Now()
+		w.call()
+		time.Sleep(2 * turn)
+		first.openChannel()
+		if got := w.call(); got.address != away.address || got.calledAt.Sub(rejected) != DefaultRejectDelay {
+			t.Errorf("%s was called after %v", got.address, got.calledAt.Sub(rejected))
+		}
+		for i, s := range w.m.Snapshot() {
+			if fmt.Sprintf("c%d:1", i) == first.address && s.State != Active {
+				t.Errorf("the open channel is %v", s.State)
+			}
+		}
+		w.end(0)
+	})
+}
+
 // TestSlots plays random games and checks after each move what must always hold.
 func TestSlots(t *testing.T) {
 	for seed := range uint64(200) {

@@ -204,26 +204,43 @@ func TestListener_ServerHangsUpWhileHeld(t *testing.T) {
 	})
 }
 
+// dyingConn ends in the moment in which it is claimed.
+type dyingConn struct {
+	net.Conn
+	held    bool
+	claimed chan struct{}
+}
+
+func (c *dyingConn) SetReadDeadline(t time.Time) error {
+	if t.Before(time.Now()) && !t.IsZero() {
+		close(c.claimed)
+		return nil
+	}
+	c.held = t.Sub(time.Now()) == DefaultHoldTimeout
+	return c.Conn.SetReadDeadline(t)
+}
+
+func (c *dyingConn) Read(p []byte) (int, error) {
+	if c.held {
+		<-c.claimed
+		return 0, io.EOF
+	}
+	return c.Conn.Read(p)
+}
+
 // A claimed call that turns out to be dead is replaced by another.
 func TestListener_ClaimOfDyingCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, x, _ := testListener(t, nil)
-		dying := x.announce("urn:a", edgeURL)
-		got := make(chan *Session, 1)
-		l.mu.Lock() // both see the other's move only afterwards
-		go func() {
-			s, _ := l.Accept(t.Context(), Filter{})
-			got <- s
-		}()
-		dying.Close()
-		l.mu.Unlock()
+		older := x.announce("urn:older", edgeURL)
+		ours, theirs := net.Pipe()
+		x.calls <- &dyingConn{Conn: addressed{theirs, "server:2"}, claimed: make(chan struct{})}
+		ours.Write(uatcp.ReverseHello{ServerURI: "urn:dying", EndpointURL: edgeURL}.Append(nil))
 		synctest.Wait()
-		x.announce("urn:b", edgeURL)
-		if s := <-got; s == nil || s.ServerURI != "urn:b" && s.ServerURI != "urn:a" {
-			t.Errorf("got %+v", s)
-		} else if s.ServerURI == "urn:a" {
-			t.Log("the claim was first")
+		if s := accept(t, l, Filter{}); s.ServerURI != "urn:older" {
+			t.Errorf("got the call of %s", s.ServerURI)
 		}
+		older.Close()
 	})
 }
 

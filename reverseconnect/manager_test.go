@@ -450,6 +450,13 @@ func TestManager_DeadClientCostsFewLines(t *testing.T) {
 		if n := len(w.log.at(slog.LevelDebug)); n != 2*int(s.Attempts) {
 			t.Errorf("%d lines at Debug for %d attempts, want each change of state", n, s.Attempts)
 		}
+		var last time.Time
+		for _, e := range w.log.at(slog.LevelWarn) {
+			if !last.IsZero() && e.at.Sub(last) > remindAfter+time.Minute {
+				t.Errorf("no line for %v", e.at.Sub(last))
+			}
+			last = e.at
+		}
 		w.refuse(syscall.EHOSTUNREACH)
 		before := len(w.log.at(slog.LevelWarn))
 		time.Sleep(time.Minute + time.Second)
@@ -667,6 +674,31 @@ func TestManager_ConnectNow(t *testing.T) {
 		rejected := time.Now()
 		if got := w.call().calledAt.Sub(rejected); got != DefaultRejectDelay {
 			t.Errorf("without being asked called after %v", got)
+		}
+		w.end(0)
+	})
+}
+
+// What is asked for while the target queues for a slot happens then, and not once more later.
+func TestManager_ConnectNowInTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, limited(1), manyTargets(2)...)
+		w.call()
+		for i, s := range w.m.Snapshot() {
+			if s.State == Waiting && !w.m.ConnectNow(w.m.diallers[i].URL) {
+				t.Error("a target in the queue is not waiting")
+			}
+		}
+		p := w.call() // its turn
+		p.sendError(ua.StatusBadTimeout, "")
+		rejected := time.Now()
+		for next := w.call(); ; next = w.call() {
+			if next.address == p.address {
+				if got := next.calledAt.Sub(rejected); got < DefaultRejectDelay {
+					t.Errorf("called again after %v", got)
+				}
+				break
+			}
 		}
 		w.end(0)
 	})
