@@ -507,3 +507,21 @@ func TestStopIsPromptAndRefusesWrites(t *testing.T) {
 		}
 	})
 }
+
+// A device so slow that its values grow older than StaleAfter periods: they say so until the next read.
+func TestOverloadMakesValuesStale(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`StaleAfter="2" OneTagPerRequest="1"`, `Period="100" Phase="0"`,
+			oneTag+`<Tag Name="U" Address="h1" Type="UInt16"/><Tag Name="V" Address="h2" Type="UInt16"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7, 8, 9)
+		var script []modbussim.Fault
+		for range 20 {
+			script = append(script, modbussim.Delay(900*time.Millisecond))
+		}
+		r.slave.Script(script...)
+		rec := r.watch("T")
+		r.run()
+		after(4 * time.Second)
+		wantStatuses(t, rec, "900ms Good 7", "2.7s UncertainLastUsableValue 7", "3.6s Good 7")
+	})
+}
