@@ -19,22 +19,18 @@ const (
 	accessWrite = 1 << 1
 )
 
-// maxScratch is how many results a connection keeps memory for between calls.
+// maxScratch is how many operations a connection keeps memory for between calls.
 const maxScratch = 256
 
 // numberDataType is the supertype of all numeric DataTypes.
 var numberDataType = uabinary.NumericID(0, id.Number)
 
-// readScratch is reused by all Read calls of a connection.
-type readScratch struct {
-	request  uabinary.ReadRequest
-	response uabinary.ReadResponse
-}
+// readResponseID is the encoding id of ReadResponse.
+var readResponseID = (*uabinary.ReadResponse)(nil).EncodingID()
 
 // handleRead: 5.11.2.
 func (s *Server) handleRead(c *call, r *uabinary.Reader) {
-	scratch := &c.conn.read
-	req, resp := &scratch.request, &scratch.response
+	req := &c.conn.readRequest
 	if !c.parse(r, req) {
 		return
 	}
@@ -49,18 +45,28 @@ func (s *Server) handleRead(c *call, r *uabinary.Reader) {
 	if !c.checkCount(len(req.NodesToRead), s.limits.MaxNodesPerRead) {
 		return
 	}
+	c.send(func(dst []byte) []byte { return s.appendReadResponse(dst, c, req) })
+}
+
+// appendReadResponse encodes the results as it reads them, and ends as soon as
+// they are too large: a few nodes with long values, named often enough, would
+// be a response that fits no memory.
+func (s *Server) appendReadResponse(dst []byte, c *call, req *uabinary.ReadRequest) []byte {
+	start, limit := len(dst), c.responseLimit()
 	now := uabinary.DateTimeOf(time.Now())
-	resp.ResponseHeader = c.responseHeader()
-	resp.Results = resp.Results[:0]
+	header := c.responseHeader()
+	dst = uabinary.NumericID(0, readResponseID).Append(dst)
+	dst = header.Append(dst)
+	dst = uabinary.AppendInt32(dst, int32(len(req.NodesToRead)))
 	for i := range req.NodesToRead {
+		if uint64(len(dst)-start) > limit {
+			return dst // and send refuses it
+		}
 		dv := s.read(c, &req.NodesToRead[i], now)
 		stamp(&dv, req.TimestampsToReturn)
-		resp.Results = append(resp.Results, dv)
+		dst = dv.Append(dst)
 	}
-	c.respond(resp)
-	if cap(resp.Results) > maxScratch {
-		*scratch = readScratch{}
-	}
+	return uabinary.AppendInt32(dst, -1) // diagnosticInfos
 }
 
 // stamp leaves the timestamps asked for (7.39).
@@ -197,17 +203,15 @@ func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 	}
 	resp.ResponseHeader = c.responseHeader()
 	c.respond(resp)
-	if cap(resp.Results) > maxScratch {
-		*scratch = writeScratch{}
-	}
 }
 
 // store sets a Variable in memory, or notes what has to go to its device.
 func store(v *addressspace.Variable, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
-	dv := uabinary.DataValue{Value: storable(v, w.Value.Value), SourceTimestamp: now}
+	dv := uabinary.DataValue{Value: storable(v, w.Value.Value)}
 	if writer := v.Writer(); writer != nil {
 		return append(toDevice, deviceWrite{index: index, writer: writer, value: dv})
 	}
+	dv.SourceTimestamp = now
 	v.Set(&dv)
 	return toDevice
 }

@@ -239,6 +239,28 @@ func (r *rig) slowDevice() *slowDevice {
 	return d
 }
 
+// eagerDevice remembers what it was given.
+type eagerDevice struct{ got []uabinary.DataValue }
+
+func (d *eagerDevice) Write(_ context.Context, dv uabinary.DataValue) ua.StatusCode {
+	d.got = append(d.got, dv)
+	return ua.StatusOK
+}
+
+// What the client did not send, a device does not get: a timestamp would be
+// for it to refuse (Part 4 1.05, 5.11.4.2).
+func TestAttributeWriteValues_DeviceGetsTheBareValue(t *testing.T) {
+	r := newRig(t, nil)
+	d := &eagerDevice{}
+	r.space.Variable(uabinary.StringID(2, "Device16")).SetWriter(d)
+	c := r.session(ua.MessageSecurityModeNone)
+	c.want(ua.StatusOK, c.write(writeOf("Device16", uint16(9)))[0])
+	want := uabinary.DataValue{Value: uabinary.Uint16Variant(9)}
+	if len(d.got) != 1 || d.got[0] != want {
+		t.Errorf("the device got %+v", d.got)
+	}
+}
+
 func (c *client) sendWrite(hint uint32, values ...uabinary.WriteValue) uint32 {
 	c.t.Helper()
 	req := &uabinary.WriteRequest{NodesToWrite: values}
