@@ -329,7 +329,11 @@ func (v Variant) Equal(w Variant) bool {
 	if v.ref == nil || v.array && v.num == 0 {
 		return true
 	}
-	// Equal values have equal encodings; small ones stay on the stack.
+	if text, ok := v.Text(); ok {
+		other, _ := w.Text()
+		return text == other
+	}
+	// Equal values have equal encodings.
 	var a, b [256]byte
 	return bytes.Equal(v.Append(a[:0]), w.Append(b[:0]))
 }
