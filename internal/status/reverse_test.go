@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -197,5 +198,48 @@ func TestReverseConnectionsConcurrently(t *testing.T) {
 		if ref.Type == uabinary.NumericID(0, id.Organizes) {
 			t.Errorf("%v is left", ref.Target)
 		}
+	}
+}
+
+// A thousand clients are a use case: their nodes must not cost more than their
+// connections do.
+func TestMemoryOfClients(t *testing.T) {
+	_, r, _ := newFolder(t)
+	const clients = 1000
+	before := heap()
+	for i := range clients {
+		r.mustAdd(t, ReverseClient{URL: fmt.Sprintf("opc.tcp://scada%d:4840", i), EndpointURL: endpoint, State: "Waiting"})
+	}
+	each := (heap() - before) / clients
+	runtime.KeepAlive(r)
+	t.Logf("%d bytes for each client", each)
+	if each > 10<<10 {
+		t.Errorf("%d bytes for each client", each)
+	}
+}
+
+// heap returns the bytes of live objects.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func BenchmarkUpdate(b *testing.B) {
+	space := addressspace.New("urn:test")
+	r, err := NewReverseConnections(space, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := ReverseClient{URL: listener, EndpointURL: endpoint}
+	if err := r.Add(c); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Attempts++
+		r.Update(c)
 	}
 }
