@@ -38,7 +38,7 @@ func get(t *testing.T, method, target string) *httptest.ResponseRecorder {
 }
 
 func TestMetrics(t *testing.T) {
-	page := get(t, "GET", "/metrics")
+	page := get(t, http.MethodGet, "/metrics")
 	if page.Code != http.StatusOK || !strings.HasPrefix(page.Header().Get("Content-Type"), "text/plain") {
 		t.Errorf("%d %v", page.Code, page.Header())
 	}
@@ -65,7 +65,7 @@ func TestMetrics(t *testing.T) {
 // The samples of a metric stand together, as the format asks for.
 func TestMetricsAreGrouped(t *testing.T) {
 	seen, last := map[string]bool{}, ""
-	for line := range strings.Lines(get(t, "GET", "/metrics").Body.String()) {
+	for line := range strings.Lines(get(t, http.MethodGet, "/metrics").Body.String()) {
 		if !strings.HasPrefix(line, "edgeua_") {
 			continue
 		}
@@ -81,19 +81,19 @@ func TestMetricsAreGrouped(t *testing.T) {
 }
 
 func TestOtherRequests(t *testing.T) {
-	if w := get(t, "GET", "/healthz"); w.Code != http.StatusOK || w.Body.String() != "ok\n" {
+	if w := get(t, http.MethodGet, "/healthz"); w.Code != http.StatusOK || w.Body.String() != "ok\n" {
 		t.Errorf("healthz: %d %q", w.Code, w.Body)
 	}
 	for target, want := range map[string]int{"/": 404, "/debug/pprof/": 404, "/metrics/x": 404} {
-		if w := get(t, "GET", target); w.Code != want {
+		if w := get(t, http.MethodGet, target); w.Code != want {
 			t.Errorf("%s: %d", target, w.Code)
 		}
 	}
-	if w := get(t, "POST", "/metrics"); w.Code != http.StatusMethodNotAllowed {
+	if w := get(t, http.MethodPost, "/metrics"); w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %d", w.Code)
 	}
 	w := httptest.NewRecorder()
-	limited(Handler(testSources())).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", strings.NewReader("body")))
+	limited(Handler(testSources())).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", strings.NewReader("body")))
 	if w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("a body: %d", w.Code)
 	}
@@ -104,11 +104,11 @@ func TestTooManyRequests(t *testing.T) {
 		release := make(chan struct{})
 		h := limited(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 		for range maxRequests {
-			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			go h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
 		}
 		synctest.Wait()
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 		if w.Code != http.StatusServiceUnavailable {
 			t.Errorf("%d", w.Code)
 		}
