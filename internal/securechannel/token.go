@@ -31,6 +31,9 @@ func (p *Policy) newToken(id uint32, peerNonce, ownNonce []byte, mode ua.Message
 // still under way. Part 4 (1.05), 5.6.2.1
 func (t *securityToken) end() time.Time { return t.created.Add(t.lifetime + t.lifetime/4) }
 
+// renewal is when a client asks for the next token. Part 4 (1.05), 5.6.2.1
+func (t *securityToken) renewal() time.Time { return t.created.Add(t.lifetime / 4 * 3) }
+
 // expired reports whether the lifetime proper has passed.
 func (t *securityToken) expired(now time.Time) bool { return now.After(t.created.Add(t.lifetime)) }
 

@@ -1,4 +1,4 @@
-// Package securechanneltest is a client of SecureChannels for tests: small, synchronous, and easy to make misbehave.
+// Package securechanneltest has both sides of SecureChannels for tests: small, synchronous, and easy to make misbehave.
 //
 // Its cryptography is that of github.com/gopcua/opcua/uapolicy, so that a test which uses it checks ours against an
 // implementation that we did not write. It leaves out everything that a client in the field needs.
@@ -155,55 +155,65 @@ func (c *Client) SealOpenBody(body []byte) ([]byte, error) {
 
 // ReadOpen reads an OpenSecureChannel response and uses its token from then on.
 func (c *Client) ReadOpen() error {
-	chunk, err := c.Conn.ReadChunk()
+	channelID, _, err := c.readOpen(&c.Response)
 	if err != nil {
 		return err
 	}
+	token := c.Response.SecurityToken
+	if channelID != token.ChannelID {
+		return errors.New("SecureChannelId differs between header and body")
+	}
+	c.ChannelID, c.TokenID, c.Revised = token.ChannelID, token.TokenID, token.RevisedLifetime
+	return c.useToken(c.Nonce, c.Response.ServerNonce)
+}
+
+// readOpen reads an OPN chunk and returns the SecureChannelId and the RequestId in it.
+func (c *Client) readOpen(message uabinary.Structure) (channelID, requestID uint32, err error) {
+	chunk, err := c.Conn.ReadChunk()
+	if err != nil {
+		return 0, 0, err
+	}
 	if chunk.Type != uatcp.TypeOpenSecureChannel {
-		return fmt.Errorf("got %s instead of OPN", chunk.Type)
+		return 0, 0, fmt.Errorf("got %s instead of OPN", chunk.Type)
 	}
 	r := uabinary.NewReader(chunk.Bytes[8:], nil)
 	channelID, policyURI := r.Uint32(), r.String()
 	c.ResponseSender, c.ResponsePrint = r.ByteString(), r.ByteString()
 	if r.Err() != nil {
-		return r.Err()
+		return 0, 0, r.Err()
 	}
 	if policyURI != c.PolicyURI {
-		return fmt.Errorf("response under policy %q", policyURI)
+		return 0, 0, fmt.Errorf("OPN under policy %q", policyURI)
 	}
 	suite := &uapolicy.EncryptionAlgorithm{}
 	if c.ServerKey != nil {
 		if suite, err = uapolicy.Asymmetric(c.PolicyURI, c.Identity.Key, c.ServerKey); err != nil {
-			return err
+			return 0, 0, err
 		}
 	}
-	_, body, err := c.unseal(suite, chunk.Bytes, 8+r.Offset(), c.ServerKey != nil)
+	requestID, body, err := c.unseal(suite, chunk.Bytes, 8+r.Offset(), c.ServerKey != nil)
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	r.Reset(body)
-	if r.MessageType() != c.Response.EncodingID() {
-		return errors.New("OPN is not an OpenSecureChannel response")
+	if r.MessageType() != message.EncodingID() {
+		return 0, 0, errors.New("OPN with an unexpected message")
 	}
-	if c.Response.Parse(r); r.Err() != nil {
-		return r.Err()
+	if message.Parse(r); r.Err() != nil {
+		return 0, 0, r.Err()
 	}
 	if n := r.Remaining(); n > 0 {
-		return fmt.Errorf("%d bytes behind the OpenSecureChannel response", n)
+		return 0, 0, fmt.Errorf("%d bytes behind the message in OPN", n)
 	}
-	if channelID != c.Response.SecurityToken.ChannelID {
-		return errors.New("SecureChannelId differs between header and body")
-	}
-	return c.useToken()
+	return channelID, requestID, nil
 }
 
-func (c *Client) useToken() error {
-	token := c.Response.SecurityToken
-	c.ChannelID, c.TokenID, c.Revised = token.ChannelID, token.TokenID, token.RevisedLifetime
+// useToken derives the keys of the token TokenID from the nonces.
+func (c *Client) useToken(own, remote []byte) error {
 	suite := &uapolicy.EncryptionAlgorithm{}
 	if c.ServerKey != nil {
 		var err error
-		if suite, err = uapolicy.Symmetric(c.PolicyURI, c.Nonce, c.Response.ServerNonce); err != nil {
+		if suite, err = uapolicy.Symmetric(c.PolicyURI, own, remote); err != nil {
 			return err
 		}
 	}
