@@ -147,7 +147,7 @@ func TestMaxSockets_AnsweredLateKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, limited(2), manyTargets(3)...)
 		away, first := w.call(), w.call()
-		time.Sleep(time.Second) // first is the first whose turn is over
+		time.Sleep(time.Second)                               // first is the first whose turn is over
 		away.sendError(ua.StatusBadTCPEndpointURLInvalid, "") // for a minute
 		rejected := time.Now()
 		w.call()

@@ -656,8 +656,10 @@ func TestManager_ConnectNow(t *testing.T) {
 		p.sendError(ua.StatusBadTimeout, "")
 		w.wantState(Waiting)
 		asked := time.Now()
-		if !w.m.ConnectNow(client1) || !w.m.ConnectNow(client1) {
-			t.Error("a waiting client is not called")
+		for range 2 { // as if two people asked
+			if !w.m.ConnectNow(client1) {
+				t.Error("a waiting client is not called")
+			}
 		}
 		p = w.call()
 		if got := p.calledAt.Sub(asked); got != 0 {
