@@ -4,10 +4,8 @@ import (
 	"container/list"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -40,6 +38,12 @@ type call struct {
 // wake ends the reading of a held call, whose goroutine then looks at its fate.
 func (c *call) wake() { c.nc.SetReadDeadline(time.Unix(1, 0)) }
 
+// listen returns when the server speaks or hangs up, or at the deadline.
+func (c *call) listen() (int, error) {
+	var b [1]byte
+	return c.nc.Read(b[:])
+}
+
 // place moves c to the end of a list, or out of all. l.mu is held.
 func (l *Listener) place(c *call, to *list.List) {
 	if c.in != nil {
@@ -60,40 +64,43 @@ func (l *Listener) drop(c *call) {
 
 // serve reads the ReverseHello and finds somebody for the call.
 func (l *Listener) serve(c *call) {
-	defer l.drop(c)
-	rhe, err := uatcp.ReadReverseHello(c.nc, l.cfg.ReadTimeout)
-	if c.rhe = rhe; err == nil {
-		err = l.judge(rhe)
-	}
-	if err != nil {
-		l.refuse(c, err)
+	if !l.greet(c) {
+		l.drop(c)
 		return
 	}
-	l.tell(slog.LevelInfo, "reverse connect call received", c.attrs()...)
 	l.offer(c)
 }
 
-// judge decides whether the server may call.
-func (l *Listener) judge(rhe uatcp.ReverseHello) error {
-	if rhe.ServerURI == "" || len(l.cfg.Allow) > 0 && !slices.Contains(l.cfg.Allow, rhe.ServerURI) {
-		return &refusal{code: ua.StatusBadTCPEndpointURLInvalid, words: "ServerUri is not expected here"}
+// greet reads the ReverseHello and reports whether the server may call.
+func (l *Listener) greet(c *call) bool {
+	rhe, err := uatcp.ReadReverseHello(c.nc, l.cfg.ReadTimeout)
+	if err != nil {
+		l.refuse(c, callError(err))
+		return false
 	}
-	if _, err := dialAddress(rhe.EndpointURL); err != nil {
-		return &refusal{code: ua.StatusBadTCPEndpointURLInvalid, words: "EndpointUrl is not an opc.tcp URL"}
+	c.rhe = rhe
+	l.happened(c, EventReceived, nil)
+	if err := l.judge(rhe); err != nil {
+		l.refuse(c, err)
+		return false
+	}
+	l.happened(c, EventAccepted, nil)
+	return true
+}
+
+// judge decides whether the server may call. Part 6 (1.05), 7.1.2.6
+func (l *Listener) judge(rhe ReverseHello) *CallError {
+	if rhe.ServerURI == "" || len(l.allowed) > 0 && !l.allowed[rhe.ServerURI] {
+		return refused(ErrNotAllowed, ua.StatusBadTCPEndpointURLInvalid)
+	}
+	if err := checkEndpointURL(rhe.EndpointURL); err != nil {
+		return &CallError{Reason: ErrEndpointURL, Code: ua.StatusBadTCPEndpointURLInvalid, Err: err}
+	}
+	if l.cfg.screen != nil {
+		return l.cfg.screen(rhe)
 	}
 	return nil
 }
-
-// refusal is a decision against a call, in words that the server may read.
-type refusal struct {
-	code  ua.StatusCode
-	words string
-}
-
-func (r *refusal) Error() string { return r.words }
-
-// Unwrap makes the StatusCode visible to uatcp.StatusCodeOf.
-func (r *refusal) Unwrap() error { return r.code }
 
 // offer gives the call to who waits for it, or holds it.
 func (l *Listener) offer(c *call) {
@@ -114,42 +121,53 @@ func (l *Listener) offer(c *call) {
 			return
 		}
 	}
-	l.place(c, l.held)
-	if l.held.Len() > l.cfg.MaxHeld {
-		oldest := l.held.Front().Value.(*call)
-		l.place(oldest, nil)
-		oldest.evicted = true
-		oldest.wake()
+	if l.held.Len() >= l.cfg.MaxHeld {
+		l.pushOut(c.rhe.ServerURI)
 	}
+	l.place(c, l.held)
 	l.mu.Unlock()
-	l.hold(c)
+	l.tasks.Go(func() { l.hold(c) }) // on a fresh stack, which is all that a held call costs
+}
+
+// pushOut makes room among the held calls for one of a server. l.mu is held.
+func (l *Listener) pushOut(serverURI string) {
+	oldest := l.held.Front()
+	for e := oldest; e != nil; e = e.Next() {
+		if e.Value.(*call).rhe.ServerURI == serverURI {
+			oldest = e
+			break
+		}
+	}
+	c := oldest.Value.(*call)
+	l.place(c, nil)
+	c.evicted = true
+	c.wake()
 }
 
 // hold waits until the call is claimed, pushed out, or ends.
 func (l *Listener) hold(c *call) {
-	var b [1]byte
-	n, err := c.nc.Read(b[:])
+	n, err := c.listen()
 	l.mu.Lock()
 	l.place(c, l.reading) // unless it is claimed, it may be refused yet
-	w := c.claimant
+	w, evicted := c.claimant, c.evicted
 	silent := n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 	if w != nil && !silent {
 		l.reclaim(w)
 	}
 	l.mu.Unlock()
+	defer l.drop(c)
 	switch {
 	case n > 0:
-		l.refuse(c, &refusal{code: ua.StatusBadTCPMessageTypeInvalid, words: "server spoke before Hello"})
+		l.refuse(c, refused(ErrOutOfTurn, ua.StatusBadTCPMessageTypeInvalid))
 	case !silent:
-		c.nc.Close()
-		l.tell(slog.LevelInfo, "reverse connect call ended by the server", c.attrs()...)
+		l.refuse(c, &CallError{Reason: ErrHungUp, Err: err})
 	case w != nil:
 		l.deliver(c, w)
-	case c.evicted:
-		l.refuse(c, &refusal{code: statusBadServerTooBusy, words: "too many servers wait"})
+	case evicted:
+		l.refuse(c, refused(ErrTooManyCalls, statusBadServerTooBusy))
 	default:
 		c.nc.Close()
-		l.tell(slog.LevelInfo, "reverse connect call expired, nobody wanted it", c.attrs()...)
+		l.happened(c, EventExpired, nil)
 	}
 }
 
@@ -165,32 +183,30 @@ func (l *Listener) reclaim(w *waiter) {
 // deliver hands the call out.
 func (l *Listener) deliver(c *call, w *waiter) {
 	c.nc.SetReadDeadline(time.Time{})
-	l.tell(slog.LevelInfo, "reverse connect call claimed", c.attrs()...)
+	l.happened(c, EventClaimed, nil)
 	w.session <- &Session{
 		ServerURI: c.rhe.ServerURI, EndpointURL: c.rhe.EndpointURL,
 		RemoteAddr: c.nc.RemoteAddr(), Conn: c.nc, listener: l,
 	}
 }
 
-// refuse answers with an Error, unless the server has fallen silent or gone, and closes the socket.
-func (l *Listener) refuse(c *call, err error) {
+// refuse ends a call, with an answer if there is one to give.
+func (l *Listener) refuse(c *call, err *CallError) {
 	defer c.nc.Close()
+	l.mu.Lock()
+	closed, evicted := l.closed, c.evicted
+	l.mu.Unlock()
 	switch {
-	case errors.Is(err, net.ErrClosed): // by us
-		return
-	case isClosed(err), isReset(err), isTimeout(err):
-		l.tell(slog.LevelWarn, "reverse connect call without ReverseHello", "remote", c.nc.RemoteAddr().String(), "err", err)
-		return
-	}
-	code := uatcp.StatusCodeOf(err)
-	attrs := append(c.attrs(), "status", uatcp.StatusName(code), "err", err)
-	l.tell(slog.LevelWarn, "reverse connect call refused", attrs...)
-	words := ua.StatusCodes[code].Text
-	if r, ok := errors.AsType[*refusal](err); ok {
-		words = r.words
-	}
-	if uatcp.WriteError(c.nc, code, words, refuseTimeout) == nil {
-		linger(c.nc)
+	case evicted && err.Reason == ErrHungUp: // by us, before it had said anything
+		l.happened(c, EventRejected, refused(ErrTooManyCalls, ua.StatusGood))
+	case closed:
+	case err.Reason == ErrHungUp && c.rhe.ServerURI != "":
+		l.happened(c, EventLost, err)
+	default:
+		l.happened(c, EventRejected, err)
+		if err.Code != ua.StatusGood && uatcp.WriteError(c.nc, err.Code, err.Reason.Error(), refuseTimeout) == nil {
+			linger(c.nc)
+		}
 	}
 }
 
@@ -202,13 +218,4 @@ func linger(nc net.Conn) {
 	if nc.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
 		_, _ = io.CopyN(io.Discard, nc, lingerBytes)
 	}
-}
-
-// attrs names the call in log lines.
-func (c *call) attrs() []any {
-	attrs := []any{"remote", c.nc.RemoteAddr().String()}
-	if c.rhe.ServerURI != "" {
-		attrs = append(attrs, "server_uri", clip(c.rhe.ServerURI), "endpoint_url", clip(c.rhe.EndpointURL))
-	}
-	return attrs
 }

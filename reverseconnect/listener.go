@@ -1,23 +1,23 @@
 package reverseconnect
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/edgeua/edgeua/internal/uatcp"
 )
 
 // Defaults of a ListenerConfig.
 const (
 	DefaultReadTimeout = 10 * time.Second
 	DefaultHoldTimeout = 30 * time.Second
-	DefaultMaxReading  = 64
+	DefaultMaxReading  = 256
 	DefaultMaxHeld     = 64
 )
 
@@ -32,6 +32,8 @@ const (
 
 // ListenerConfig is what a Listener needs. A zero field takes its default.
 type ListenerConfig struct {
+	// URLs are addresses to listen on besides the one given to Listen.
+	URLs []string
 	// Allow lists the ServerUris that may call, byte for byte; empty is everyone.
 	Allow []string
 	// ReadTimeout bounds the arrival of the ReverseHello, default 10 s, at most 2 min.
@@ -39,11 +41,17 @@ type ListenerConfig struct {
 	// HoldTimeout is how long a call is kept that nobody waits for, default 30 s. Then the socket is closed without an
 	// Error, so that the server calls again at once.
 	HoldTimeout time.Duration
-	// MaxReading and MaxHeld bound the sockets whose ReverseHello is awaited and those that are held, default 64 each.
-	// The oldest makes room.
+	// MaxReading and MaxHeld bound the sockets whose ReverseHello is awaited, default 256, and those that are held, default
+	// 64. The oldest makes room; of held ones the oldest of the same server, if it has any, so that no server can push
+	// out all others.
 	MaxReading, MaxHeld int
-	// Log gets a line for each call; nil discards.
+	// Events, if set, is told of each step of each call: in order for one call, from several goroutines for several.
+	// It must not block.
+	Events func(Event)
+	// Log gets a line for each step; nil discards.
 	Log *slog.Logger
+
+	screen func(ReverseHello) *CallError // a last look at a server that is allowed, may be nil
 }
 
 func (cfg ListenerConfig) withDefaults() (ListenerConfig, error) {
@@ -53,18 +61,13 @@ func (cfg ListenerConfig) withDefaults() (ListenerConfig, error) {
 	if cfg.HoldTimeout < 0 || cfg.MaxReading < 0 || cfg.MaxHeld < 0 {
 		return cfg, errors.New("reverseconnect: HoldTimeout, MaxReading and MaxHeld must not be negative")
 	}
-	if cfg.ReadTimeout == 0 {
-		cfg.ReadTimeout = DefaultReadTimeout
+	if slices.Contains(cfg.Allow, "") {
+		return cfg, errors.New("reverseconnect: an empty ServerUri cannot be allowed")
 	}
-	if cfg.HoldTimeout == 0 {
-		cfg.HoldTimeout = DefaultHoldTimeout
-	}
-	if cfg.MaxReading == 0 {
-		cfg.MaxReading = DefaultMaxReading
-	}
-	if cfg.MaxHeld == 0 {
-		cfg.MaxHeld = DefaultMaxHeld
-	}
+	cfg.ReadTimeout = cmp.Or(cfg.ReadTimeout, DefaultReadTimeout)
+	cfg.HoldTimeout = cmp.Or(cfg.HoldTimeout, DefaultHoldTimeout)
+	cfg.MaxReading = cmp.Or(cfg.MaxReading, DefaultMaxReading)
+	cfg.MaxHeld = cmp.Or(cfg.MaxHeld, DefaultMaxHeld)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -80,19 +83,20 @@ type Filter struct {
 	EndpointURL string
 }
 
-func (f Filter) matches(rhe uatcp.ReverseHello) bool {
+func (f Filter) matches(rhe ReverseHello) bool {
 	return (f.ServerURI == "" || f.ServerURI == rhe.ServerURI) &&
 		(f.EndpointURL == "" || f.EndpointURL == rhe.EndpointURL)
 }
 
 // Listener is the client's end: servers call it. Each accepted socket has one goroutine until it is handed out.
 type Listener struct {
-	nl    net.Listener
-	cfg   ListenerConfig
-	log   *slog.Logger
-	pace  sharedPacer   // of lines
-	done  chan struct{} // closed by Close
-	tasks sync.WaitGroup
+	nls     []net.Listener
+	cfg     ListenerConfig
+	log     *slog.Logger
+	allowed map[string]bool // empty: everyone
+	pace    sharedPacer     // of lines
+	done    chan struct{}   // closed by Close
+	tasks   sync.WaitGroup
 
 	mu      sync.Mutex
 	reading *list.List // of *call, guarded by mu, oldest first
@@ -104,37 +108,70 @@ type Listener struct {
 // Listen accepts the calls of servers at url, such as opc.tcp://0.0.0.0:48061; port 0 is any free port.
 // The caller closes the Listener.
 func Listen(ctx context.Context, url string, cfg ListenerConfig) (*Listener, error) {
-	address, err := listenAddress(url)
-	if err != nil {
-		return nil, fmt.Errorf("reverseconnect: %w", err)
-	}
-	cfg, err = cfg.withDefaults()
+	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	// A server behind a dead NAT mapping must not look as if it waited.
-	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: DefaultKeepAlive, Interval: 5 * time.Second, Count: keepAliveProbes}}
-	nl, err := config.Listen(ctx, "tcp", address)
+	var addresses []string
+	for _, url := range slices.Concat([]string{url}, cfg.URLs) {
+		address, err := listenAddress(url)
+		if err != nil {
+			return nil, fmt.Errorf("reverseconnect: %w", err)
+		}
+		addresses = append(addresses, address)
+	}
+	nls, err := listenAll(ctx, addresses)
 	if err != nil {
 		return nil, fmt.Errorf("reverseconnect: %w", err)
 	}
-	return newListener(nl, cfg), nil
+	return newListener(cfg, nls...), nil
 }
 
-// newListener serves nl with a complete cfg.
-func newListener(nl net.Listener, cfg ListenerConfig) *Listener {
+// newListener serves nls with a complete cfg.
+func newListener(cfg ListenerConfig, nls ...net.Listener) *Listener {
 	l := &Listener{
-		nl: nl, cfg: cfg, log: cfg.Log,
+		nls: nls, cfg: cfg, log: cfg.Log, allowed: make(map[string]bool),
 		pace:    sharedPacer{pacer: pacer{interval: lineInterval, burst: lineBurst}},
 		done:    make(chan struct{}),
 		reading: list.New(), held: list.New(), waiters: list.New(),
 	}
-	l.tasks.Go(l.run)
+	for _, uri := range cfg.Allow {
+		l.allowed[uri] = true
+	}
+	for _, nl := range nls {
+		l.tasks.Go(func() {
+			acceptAll(nl, l.done, l.receive, func(err error) {
+				l.log.Error("reverse connect listener cannot accept", "addr", nl.Addr().String(), "err", err)
+			})
+		})
+	}
 	return l
 }
 
-// Addr returns the address that servers call.
-func (l *Listener) Addr() net.Addr { return l.nl.Addr() }
+// Addr returns the address that servers call, the first if there are several.
+func (l *Listener) Addr() net.Addr { return l.nls[0].Addr() }
+
+// Addrs returns all addresses that servers call, in the order of their URLs.
+func (l *Listener) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(l.nls))
+	for i, nl := range l.nls {
+		addrs[i] = nl.Addr()
+	}
+	return addrs
+}
+
+// Held returns how many calls that filter lets through wait to be handed out.
+func (l *Listener) Held(filter Filter) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for e := l.held.Front(); e != nil; e = e.Next() {
+		if filter.matches(e.Value.(*call).rhe) {
+			n++
+		}
+	}
+	return n
+}
 
 // Close stops listening, hangs up on everybody not handed out and lets waiting Accepts return ErrListenerClosed.
 func (l *Listener) Close() error {
@@ -145,7 +182,7 @@ func (l *Listener) Close() error {
 	}
 	l.closed = true
 	close(l.done)
-	err := l.nl.Close()
+	err := closeAll(l.nls)
 	for l.waiters.Len() > 0 {
 		close(l.waiters.Remove(l.waiters.Front()).(*waiter).session)
 	}
@@ -159,29 +196,6 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// run accepts sockets until the Listener is closed.
-func (l *Listener) run() {
-	const shortest, longest = 100 * time.Millisecond, time.Second
-	delay := time.Duration(0)
-	for {
-		nc, err := l.nl.Accept()
-		switch {
-		case err == nil:
-			delay = 0
-			l.receive(nc)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default: // such as no descriptors left: others may free some
-			delay = min(max(2*delay, shortest), longest)
-			l.tell(slog.LevelError, "reverse connect listener cannot accept", "err", err)
-			select {
-			case <-time.After(delay):
-			case <-l.done:
-			}
-		}
-	}
-}
-
 // receive starts reading what nc has to say. Too many silent sockets push out the oldest.
 func (l *Listener) receive(nc net.Conn) {
 	c := &call{nc: nc}
@@ -193,7 +207,10 @@ func (l *Listener) receive(nc net.Conn) {
 	}
 	l.place(c, l.reading)
 	if l.reading.Len() > l.cfg.MaxReading {
-		l.reading.Front().Value.(*call).nc.Close()
+		oldest := l.reading.Front().Value.(*call)
+		l.place(oldest, nil)
+		oldest.evicted = true
+		oldest.nc.Close()
 	}
 	l.tasks.Go(func() { l.serve(c) })
 }
@@ -274,16 +291,4 @@ func (l *Listener) withdraw(w *waiter) (*Session, error) {
 		return s, nil
 	}
 	return nil, errGivenUp
-}
-
-// tell logs a line unless there are too many.
-func (l *Listener) tell(level slog.Level, msg string, args ...any) {
-	switch {
-	case !l.pace.allow(time.Now()):
-		l.log.Debug(msg, args...)
-	case level == slog.LevelInfo:
-		l.log.Info(msg, args...)
-	default:
-		l.log.Warn(msg, args...)
-	}
 }

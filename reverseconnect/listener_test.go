@@ -94,7 +94,7 @@ func testListener(t *testing.T, change func(*ListenerConfig)) (*Listener, *excha
 		t.Fatal(err)
 	}
 	x := newExchange()
-	l := newListener(x, cfg)
+	l := newListener(cfg, x)
 	t.Cleanup(func() { l.Close() })
 	return l, x, log
 }
@@ -216,7 +216,7 @@ func (c *dyingConn) SetReadDeadline(t time.Time) error {
 		close(c.claimed)
 		return nil
 	}
-	c.held = t.Sub(time.Now()) == DefaultHoldTimeout
+	c.held = time.Until(t) == DefaultHoldTimeout
 	return c.Conn.SetReadDeadline(t)
 }
 

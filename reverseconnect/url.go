@@ -28,6 +28,18 @@ func dialAddress(rawURL string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
+// checkEndpointURL checks the EndpointUrl that a server announces.
+func checkEndpointURL(rawURL string) error {
+	host, port, err := splitURL(rawURL)
+	switch {
+	case err != nil:
+		return err
+	case host == "" || port == "0":
+		return fmt.Errorf("%q names no host or port", rawURL)
+	}
+	return nil
+}
+
 // listenAddress returns the host:port of a URL to listen on: the host may be empty (all addresses) and the
 // port 0 (any free one).
 func listenAddress(rawURL string) (string, error) {
