@@ -82,6 +82,49 @@ func TestPublish_LateSubscription(t *testing.T) {
 	}
 }
 
+// A keep-alive that came late does not move the next one off the cycles.
+func TestPublish_LateKeepAliveKeepsTheCycle(t *testing.T) {
+	inTime(t, nil, func(t *testing.T, r *rig) {
+		s := r.subscriber()
+		start := time.Now()
+		s.subscribe(second)
+		time.Sleep(1500 * time.Millisecond)
+		s.cycle()
+		if p := s.cycle(); p.at.Sub(start) != 11*time.Second {
+			t.Errorf("next keep-alive after %v", p.at.Sub(start))
+		}
+	})
+}
+
+// A message that is acknowledged before it was sent goes out all the same.
+func TestPublish_AcknowledgedTooSoon(t *testing.T) {
+	inTime(t, nil, func(t *testing.T, r *rig) {
+		mute := &subscriber{client: r.session(ua.MessageSecurityModeNone)} // reads at the end only
+		create := &uabinary.CreateSubscriptionRequest{RequestedPublishingInterval: second, PublishingEnabled: true}
+		var sub uabinary.CreateSubscriptionResponse
+		mute.wantOK(mute.do(&create.RequestHeader, create, &sub))
+		items := &uabinary.CreateMonitoredItemsRequest{
+			SubscriptionID: sub.SubscriptionID, ItemsToCreate: []uabinary.MonitoredItemCreateRequest{item("Int16")},
+		}
+		mute.wantOK(mute.do(&items.RequestHeader, items, &uabinary.CreateMonitoredItemsResponse{}))
+		for range 5 {
+			mute.publish()
+		}
+		time.Sleep(500 * time.Millisecond)
+		for i := range 5 {
+			r.set("Int16", int16(100+i))
+			time.Sleep(time.Second)
+			mute.publish(ack(sub.SubscriptionID, uint32(i)), ack(sub.SubscriptionID, uint32(i+1)))
+		}
+		s := mute.client.subscriber()
+		for i := range 5 {
+			if p := s.next(); p.sequence() != uint32(i+1) || !slices.Equal(p.int16s(), []int16{int16(100 + i)}) {
+				t.Errorf("message %d: sequence %d, %v", i+1, p.sequence(), p.int16s())
+			}
+		}
+	})
+}
+
 // What comes after the cycle of a Subscription that has sent its message waits
 // for the end of the next cycle, even when the keep-alive is late.
 func TestPublish_NotBeforeTheCycleEnds(t *testing.T) {
@@ -332,6 +375,22 @@ func TestPublish_TooManyPublishRequests(t *testing.T) {
 			t.Errorf("not in the order of the requests: %+v", p)
 		}
 	})
+}
+
+// Who asks on and on while an answer is stuck fills no memory: the requests are
+// refused on the connection's own goroutine, which then waits too.
+func TestPublish_FloodWhileAnAnswerIsStuck(t *testing.T) {
+	p := newPublishCycle(t, 1)
+	subs := p.sub.owner
+	subs.flushing = true // by somebody whose client does not read
+	for range 1000 {
+		p.call(p.request)
+	}
+	if held := len(subs.outbox) + subs.requests.len(); held > 2*p.r.limits.MaxPublishRequestsPerSession {
+		t.Errorf("%d requests are held", held)
+	}
+	subs.flushing = false
+	subs.flush()
 }
 
 // A Server accepts more Publish requests than Subscriptions (5.14.5.1).

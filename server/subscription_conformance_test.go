@@ -9,7 +9,6 @@ import (
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/uabinary"
-	"github.com/edgeua/edgeua/internal/uatcp"
 )
 
 // Illegal values are revised, never refused (Part 4 (1.05), 5.14.2.1, 5.14.3.1).
@@ -222,6 +221,27 @@ func TestSubscriptionBasic_LifetimeIsRenewed(t *testing.T) {
 	}
 }
 
+// The lifetime runs from the moment at which the last Publish request is used,
+// be it by another Subscription.
+func TestSubscriptionBasic_LifetimeAfterTheLastPublishRequest(t *testing.T) {
+	inTime(t, nil, func(t *testing.T, r *rig) {
+		s := r.subscriber()
+		silent, _ := s.create(second, func(req *uabinary.CreateSubscriptionRequest) { req.RequestedLifetimeCount = 30 })
+		s.cycle()
+		busy := s.subscribe(second)
+		s.cycle()
+		s.publish()
+		time.Sleep(7500 * time.Millisecond)
+		s.monitor(busy, item("Int16"))
+		if p := s.next(); p.SubscriptionID != busy {
+			t.Fatalf("%+v", p)
+		}
+		time.Sleep(25 * time.Second)
+		_, code := s.modify(silent.SubscriptionID, second, 30, 10)
+		s.wantOK(code)
+	})
+}
+
 // Parked Publish requests keep their Subscriptions alive.
 func TestSubscriptionBasic_LifetimeWithPublishRequestsQueued(t *testing.T) {
 	inTime(t, nil, func(t *testing.T, r *rig) {
@@ -429,39 +449,6 @@ func TestSubscriptionBasic_SlowClient(t *testing.T) {
 			if p := fine.cycle(); p.code != ua.StatusOK || p.at.Sub(start) > 100*time.Millisecond {
 				t.Fatalf("after %v: %v", p.at.Sub(start), p.code)
 			}
-		}
-	})
-}
-
-// Who asks on and on without reading is not read from any more.
-func TestPublish_FloodWithoutReading(t *testing.T) {
-	limits := func(c *Config) { c.Limits.WriteTimeout = time.Hour }
-	inTime(t, limits, func(t *testing.T, r *rig) {
-		mute := &subscriber{client: r.session(ua.MessageSecurityModeNone)}
-		sub := &uabinary.CreateSubscriptionRequest{RequestedPublishingInterval: 100, PublishingEnabled: true}
-		mute.wantOK(mute.do(&sub.RequestHeader, sub, &uabinary.CreateSubscriptionResponse{}))
-		subs := &r.lookup(mute.token).subs
-		sent := 0
-		flooded := make(chan struct{})
-		go func() {
-			defer close(flooded)
-			for ; sent < 5000; sent++ {
-				req := &uabinary.PublishRequest{RequestHeader: uabinary.RequestHeader{AuthenticationToken: mute.token}}
-				mute.RequestID++
-				if mute.Send(uatcp.TypeMessage, uatcp.Final, mute.RequestID, uabinary.AppendMessage(nil, req)) != nil {
-					return
-				}
-			}
-		}()
-		time.Sleep(time.Minute / 2)
-		synctest.Wait()
-		subs.mu.Lock()
-		held := len(subs.outbox) + subs.requests.len()
-		subs.mu.Unlock()
-		mute.Net.Close()
-		<-flooded
-		if held > 60 || sent > 200 {
-			t.Errorf("%d requests were read, %d are held", sent, held)
 		}
 	})
 }
