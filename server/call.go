@@ -129,18 +129,32 @@ func (c *call) respond(resp uabinary.Structure) {
 	c.send(func(dst []byte) []byte { return uabinary.AppendMessage(dst, resp) })
 }
 
+// largeResponse is the size in bytes from which on a response on its way is
+// counted in Limits.ResponseBytesTotal.
+const largeResponse = 64 << 10
+
 // send sends the response that appendTo appends: encoding NodeID and body. One
-// that is larger than the client takes becomes a fault.
+// that is larger than the client takes becomes a fault, and so does a large one
+// while those before it, to clients that do not read, take all the memory there
+// is for them.
 func (c *call) send(appendTo func(dst []byte) []byte) {
-	limit := c.responseLimit()
+	limit, responses, booked := c.responseLimit(), c.server.responses, 0
 	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte {
 		start := len(dst)
 		dst = appendTo(dst)
-		if uint64(len(dst)-start) <= limit {
-			return dst
+		size := len(dst) - start
+		switch {
+		case uint64(size) > limit:
+			return c.appendFault(dst[:start:start], ua.StatusBadResponseTooLarge) // into other memory
+		case size <= largeResponse:
+		case responses.Take(size):
+			booked = size
+		default:
+			return c.appendFault(dst[:start:start], statusBadServerTooBusy)
 		}
-		return c.appendFault(dst[:start], ua.StatusBadResponseTooLarge)
+		return dst
 	})
+	responses.Give(booked)
 	switch {
 	case err == nil:
 	case errors.Is(err, ua.StatusBadResponseTooLarge):

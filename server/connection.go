@@ -34,9 +34,9 @@ type connection struct {
 	url            string // EndpointUrl of the Hello
 	channel        *securechannel.Channel
 	reader         uabinary.Reader
-	call           call // the request being answered
-	read           readScratch
-	write          writeScratch
+	call           call                    // the request being answered
+	readRequest    uabinary.ReadRequest    // reused by Read
+	write          writeScratch            // reused by Write
 	publishRequest uabinary.PublishRequest // reused by Publish
 	aside          sync.WaitGroup          // calls answered by another goroutine
 
@@ -207,10 +207,31 @@ func (c *connection) answer(ctx context.Context, req *securechannel.Request) err
 	}
 	r.Reset(req.Body[start:])
 	service.handle(c.server, call, r)
+	c.trim()
 	if call.aside != nil {
 		c.goAside(ctx, call.aside)
 	}
 	return nil
+}
+
+// trim forgets the request, so that an idle connection holds neither its bytes
+// nor what a large one, answered or refused, was decoded into.
+func (c *connection) trim() {
+	c.reader.Reset(nil)
+	c.call.header = uabinary.RequestHeader{}
+	c.readRequest = uabinary.ReadRequest{NodesToRead: reusable(c.readRequest.NodesToRead)}
+	c.write.request = uabinary.WriteRequest{NodesToWrite: reusable(c.write.request.NodesToWrite)}
+	c.write.response = uabinary.WriteResponse{Results: reusable(c.write.response.Results)}
+	c.publishRequest = uabinary.PublishRequest{SubscriptionAcknowledgements: reusable(c.publishRequest.SubscriptionAcknowledgements)}
+}
+
+// reusable empties a slice, and drops one that is too large to be kept.
+func reusable[T any](s []T) []T {
+	if cap(s) > maxScratch {
+		return nil
+	}
+	clear(s)
+	return s[:0]
 }
 
 // goAside runs the rest of a call on its own goroutine; run's caller waits.

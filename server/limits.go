@@ -31,10 +31,11 @@ type Limits struct {
 	MaxHandshakeMessageSize  uint32        // bytes, before that: 64 KiB
 	MaxHandshakeChunkCount   uint32        // before that: 4
 	MaxResponseSize          uint32        // bytes of one response before encryption: 4 MiB
+	ResponseBytesTotal       int64         // responses over 64 KiB that clients have not taken, all channels: 8 MiB
 	ReassemblyBytesTotal     int64         // incomplete messages of all channels: 8 MiB
 	UnauthenticatedBytes     int64         // frames of strangers, all channels: 256 KiB
 	Handshakes               securechannel.HandshakeConfig
-	Encoding                 uabinary.Limits
+	Encoding                 uabinary.Limits // 64 KiB Strings, 512 KiB ByteStrings, 65535 elements, 4 MiB in all
 
 	// Sessions.
 	MaxSessions           int           // 20
@@ -121,11 +122,13 @@ func (l *Limits) transportDefaults() {
 	or(&l.MaxHandshakeMessageSize, 64<<10)
 	or(&l.MaxHandshakeChunkCount, 4)
 	or(&l.MaxResponseSize, 4<<20)
+	or(&l.ResponseBytesTotal, 8<<20)
 	or(&l.ReassemblyBytesTotal, 8<<20)
 	or(&l.UnauthenticatedBytes, 256<<10)
 	or(&l.Encoding.MaxStringLength, 64<<10)
 	or(&l.Encoding.MaxByteStringLength, 512<<10)
 	or(&l.Encoding.MaxArrayLength, 65535)
+	or(&l.Encoding.MaxAlloc, 4<<20)
 }
 
 func (l *Limits) sessionDefaults() {

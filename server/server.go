@@ -35,6 +35,7 @@ type Server struct {
 	tokenPolicy *securechannel.Policy
 	handshakes  *securechannel.Handshakes
 	reassembly  *uatcp.Budget
+	responses   *uatcp.Budget // large responses on their way
 	transport   uatcp.Config
 	serving     sync.WaitGroup // Serve calls
 	ending      sync.WaitGroup // connections being told that the server stops
@@ -69,6 +70,7 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 	s.admissions.init(&s.limits)
 	s.transport = transportConfig(&s.limits)
 	s.reassembly = uatcp.NewBudget(s.limits.ReassemblyBytesTotal)
+	s.responses = uatcp.NewBudget(s.limits.ResponseBytesTotal)
 	s.handshakes = securechannel.NewHandshakes(s.limits.Handshakes)
 	var err error
 	if s.logins, err = newLoginGuard(&s.limits, cfg.Users); err != nil {
