@@ -14,6 +14,7 @@ import (
 func (c *Channel) Next() (*Request, error) {
 	if c.partial.complete {
 		c.partial.discard()
+		c.whole = message{} // an idle channel keeps nothing of it
 	}
 	for {
 		chunk, err := c.readChunk()

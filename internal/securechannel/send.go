@@ -38,11 +38,13 @@ func (c *conversation) Send(requestID uint32, appendBody func(dst []byte) []byte
 	return c.sendChunks(token, requestID, buffer.B[symmetricBody:], deadline)
 }
 
-// noteSize remembers about how large messages are, so that the buffer for the next one need not grow.
+// noteSize remembers about how large messages are, so that the buffer for the next one need not grow. A rare giant is not
+// what the small ones behind it get buffers for.
 func (c *conversation) noteSize(size int) {
 	const margin = signatureSize + 16 // what sealing adds
+	const largest = 64 << 10
 	last := c.messageSize.Load()
-	if next := max(int32(size+margin), last-last/16); next != last {
+	if next := max(int32(min(size+margin, largest)), last-last/16); next != last {
 		c.messageSize.Store(next)
 	}
 }
