@@ -3,6 +3,7 @@ package securechannel
 import (
 	"cmp"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -83,6 +84,12 @@ var (
 	errNoAnswer        = &Error{Code: ua.StatusBadTimeout, Op: "no answer to OpenSecureChannel"}
 	errHungUp          = &Error{Code: ua.StatusBadConnectionClosed, Op: "server closed the connection"}
 )
+
+// ServerCertificate returns the DER of the server's certificate, without issuers; nil under None.
+func (c *ClientChannel) ServerCertificate() []byte { return c.leaf }
+
+// ServerKey returns the public key in the server's certificate, nil under None.
+func (c *ClientChannel) ServerKey() *rsa.PublicKey { return c.peerKey }
 
 // NextRequestID returns a RequestId for Send that is not in use.
 func (c *ClientChannel) NextRequestID() uint32 {

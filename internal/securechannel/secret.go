@@ -41,3 +41,10 @@ func splitSecret(plain, nonce []byte) ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// EncryptSecret encrypts the secret of a UserIdentityToken for the server with that key, in the format that DecryptSecret takes
+// apart. It is not for policy None, where there is nothing to encrypt with. Part 4 (1.05), 7.40.2.2
+func (p *Policy) EncryptSecret(key *rsa.PublicKey, secret, nonce []byte) ([]byte, error) {
+	plain := binary.LittleEndian.AppendUint32(nil, uint32(len(secret)+len(nonce)))
+	return p.Encrypt(key, append(append(plain, secret...), nonce...))
+}
