@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -91,14 +92,17 @@ func open(loc Locations, checks Checks, own []byte, log *slog.Logger, clock func
 	return s, nil
 }
 
-// prepareDirectory creates a directory of the trust list so that an administrator finds it. A single
-// file in its place is allowed for CRLs and refused by nobody: certificates are read from it as well.
+// prepareDirectory creates a directory of the trust list so that an administrator finds it. Old configurations
+// name a file for the CRLs: what has an extension is one, and is not created.
 func prepareDirectory(path string) error {
 	if path == "" {
 		return nil
 	}
 	_, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if filepath.Ext(path) != "" {
+			return nil
+		}
 		err = os.MkdirAll(path, 0o755)
 	}
 	if err != nil {

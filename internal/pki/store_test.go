@@ -158,8 +158,10 @@ func TestStore_CRLFile(t *testing.T) {
 	leaf := issue(t, leafTemplate(), testKey(leafKey), root).cert
 	ts := newTestStore(t, Checks{}, nil)
 	ts.put(ts.loc.TrustedCerts, "root.der", root.cert.Raw)
-	ts.loc.TrustedCRLs = ts.put(t.TempDir(), "all.crl", revoke(t, root, nil, leaf))
+	ts.loc.TrustedCRLs = filepath.Join(t.TempDir(), "all.crl")
 	ts.reopen(Checks{}, nil)
+	wantCode(t, ts.Validate(leaf.Raw, testNow), ua.StatusBadCertificateRevocationUnknown)
+	ts.put(filepath.Dir(ts.loc.TrustedCRLs), "all.crl", revoke(t, root, nil, leaf))
 	wantCode(t, ts.Validate(leaf.Raw, testNow), ua.StatusBadCertificateRevoked)
 }
 
