@@ -135,9 +135,16 @@ func (sub *subscription) enterCycle(now time.Duration) {
 	sub.cycle = sub.boundary(now) - sub.interval
 }
 
-// arm sets the timer for the next moment at which something can be due.
+// never is a moment that does not come.
+const never = time.Duration(math.MaxInt64)
+
+// arm sets the timer for the next moment at which something can be due. A timer
+// that has fired keeps its turn: wake is on its way and arms anew.
 func (sub *subscription) arm(now time.Duration) {
-	due := time.Duration(math.MaxInt64)
+	if sub.armed <= now {
+		return
+	}
+	due := never
 	if !sub.late { // else a Publish request is what it waits for
 		due = sub.cycleEnd(sub.keepAliveDue(), now)
 		if at, any := sub.ready.dueAt(); any && sub.enabled {
@@ -180,6 +187,7 @@ func (sub *subscription) wake() {
 
 // turn does what is due at the end of a cycle.
 func (sub *subscription) turn(samples []sampledValue, now time.Duration) {
+	sub.armed = never
 	if sub.owner.requests.len() > 0 {
 		sub.alive(now)
 	}

@@ -47,7 +47,7 @@ func (subs *sessionSubscriptions) create(p subscriptionParameters, enabled bool)
 	sub := &subscription{
 		owner: subs, id: s.totals.newID(), enabled: enabled,
 		items: make(map[uint32]*monitoredItem), sequence: 1,
-		cycle: now, lastSent: now, lastAlive: now,
+		cycle: now, lastSent: now, lastAlive: now, armed: never,
 	}
 	sub.set(p)
 	sub.timer = time.AfterFunc(p.interval, sub.wake)
