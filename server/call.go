@@ -23,6 +23,9 @@ type call struct {
 	header    uabinary.RequestHeader // borrows the request buffer until detached
 	arrived   time.Time              // monotonic
 
+	// end, when the handler sets it, ends the connection behind the answer.
+	end error
+
 	// aside, when the handler sets it, runs after it on a goroutine of its
 	// own. It answers a detached copy; ctx ends with the connection.
 	aside func(ctx context.Context)

@@ -29,8 +29,10 @@ type connection struct {
 	log      *slog.Logger
 	progress func(uatcp.Stage)
 	inbound  bool // came by Listen: gives way when channels run out
+	peer     Peer // whom the connection is for
 
 	stage          uatcp.Stage
+	refused        bool   // by verifyChannel or verifySession
 	url            string // EndpointUrl of the Hello
 	channel        *securechannel.Channel
 	reader         uabinary.Reader
@@ -126,8 +128,13 @@ func (c *connection) open(ctx context.Context) error {
 		return err
 	}
 	c.live.Store(c.channel)
-	c.advance(uatcp.StageChannel)
 	c.log = c.log.With("channel_id", c.channel.ID())
+	if err := c.verifyChannel(); err != nil {
+		c.end(err)
+		_, _ = c.channel.Next() // fails, and gives back what it held
+		return err
+	}
+	c.advance(uatcp.StageChannel)
 	c.log.Info("secure channel open", "policy", c.channel.Policy().URI(), "mode", c.channel.Mode().String())
 	return nil
 }
@@ -169,7 +176,7 @@ func (c *connection) report(err error) uatcp.Report {
 	if cause := c.ended.Load(); cause != nil {
 		err = *cause
 	}
-	r := uatcp.Report{Stage: c.stage, Err: err}
+	r := uatcp.Report{Stage: c.stage, Err: err, Refused: c.refused}
 	if c.stage == uatcp.StageChannel && errors.Is(err, io.EOF) {
 		r.Err = nil // CloseSecureChannel
 	}
@@ -187,7 +194,7 @@ func (c *connection) answer(ctx context.Context, req *securechannel.Request) err
 	r.Reset(req.Body)
 	encoding := r.MessageType()
 	start := r.Offset()
-	call.requestID, call.session, call.aside = req.ID, nil, nil
+	call.requestID, call.session, call.aside, call.end = req.ID, nil, nil, nil
 	call.arrived = time.Now()
 	call.header = uabinary.RequestHeader{}
 	call.header.Parse(r)
@@ -211,7 +218,7 @@ func (c *connection) answer(ctx context.Context, req *securechannel.Request) err
 	if call.aside != nil {
 		c.goAside(ctx, call.aside)
 	}
-	return nil
+	return call.end
 }
 
 // trim forgets the request, so that an idle connection holds neither its bytes

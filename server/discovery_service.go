@@ -50,7 +50,7 @@ func (s *Server) checkDiscovery(c *call, locales, filter []string) bool {
 func (s *Server) visibleEndpoints(c *call, requested string) []uabinary.EndpointDescription {
 	var list []uabinary.EndpointDescription
 	if c.conn.ep.cfg.Visible {
-		list = c.conn.ep.descriptions(c.conn.ep.urlFor(requested, c.conn.url))
+		list = c.conn.ep.descriptions(c.conn.urlFor(requested))
 	}
 	for _, e := range s.endpoints {
 		if e != c.conn.ep && e.cfg.Visible {
@@ -76,7 +76,7 @@ func (s *Server) applicationFor(c *call, requested string) uabinary.ApplicationD
 	app := s.application("")
 	app.DiscoveryURLs = nil
 	if c.conn.ep.cfg.Discovery {
-		app.DiscoveryURLs = []string{c.conn.ep.urlFor(requested, c.conn.url)}
+		app.DiscoveryURLs = []string{c.conn.urlFor(requested)}
 	}
 	for _, e := range s.endpoints {
 		if e != c.conn.ep && e.cfg.Discovery {

@@ -36,7 +36,7 @@ func (s *Server) handleCreateSession(c *call, r *uabinary.Reader) {
 		RevisedSessionTimeout: milliseconds(sess.timeout),
 		ServerNonce:           sess.nonce,
 		ServerCertificate:     sess.endpoint.certificate,
-		ServerEndpoints:       sess.endpoint.descriptions(sess.endpoint.urlFor(req.EndpointURL, c.conn.url)),
+		ServerEndpoints:       sess.endpoint.descriptions(c.conn.urlFor(req.EndpointURL)),
 		MaxRequestMessageSize: s.limits.MaxMessageSize,
 	}
 	if err := c.conn.signSession(&resp, &req); err != nil {
@@ -86,6 +86,10 @@ func (s *Server) checkCreateSession(c *call, req *uabinary.CreateSessionRequest)
 	}
 	if req.ServerURI != "" && req.ServerURI != s.cfg.ApplicationURI {
 		return ua.StatusBadServerURIInvalid
+	}
+	if err := c.conn.verifySession(req.ClientDescription.ApplicationURI); err != nil {
+		c.end = err
+		return statusOf(err)
 	}
 	if channel.Mode() == ua.MessageSecurityModeNone {
 		return ua.StatusOK // certificate and nonce mean nothing here
@@ -197,6 +201,10 @@ func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateS
 	}
 	if code := sess.mayUse(c.conn, before, activated); code != ua.StatusOK {
 		return code
+	}
+	if err := c.conn.verifySession(sess.clientURI); err != nil {
+		c.end = err
+		return statusOf(err)
 	}
 	if !sess.signedBy(c.conn, &req.ClientSignature, nonce) {
 		return ua.StatusBadApplicationSignatureInvalid

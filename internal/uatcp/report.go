@@ -28,4 +28,5 @@ type Report struct {
 	Stage     Stage
 	PeerError *Error // the Error message that the client sent, nil if none
 	Err       error  // why it ended, nil for a clean close
+	Refused   bool   // this side ended it because the peer is not the one it is meant for
 }

@@ -39,7 +39,7 @@ func rules() map[string]rule {
 		"internal/xmltree":                         {},
 		"internal/modbussim":                       {},
 		"addressspace":                             {imports: []string{"internal/uabinary"}},
-		"server":                                   {imports: []string{"addressspace", "internal/securechannel", "internal/uatcp", "internal/uabinary"}},
+		"server":                                   {imports: []string{"addressspace", "internal/pki", "internal/securechannel", "internal/uatcp", "internal/uabinary"}},
 		"reverseconnect":                           {imports: []string{"internal/uatcp"}, sockets: true, client: true},
 		"internal/status":                          {imports: []string{"addressspace", "internal/uabinary"}, http: true},
 		"drivers":                                  {imports: []string{"addressspace", "internal/uabinary", "internal/xmltree"}},
