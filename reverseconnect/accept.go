@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// listenConfig opens ports whose connections notice a peer that has vanished, or a NAT that has forgotten them.
-func listenConfig() *net.ListenConfig {
+// forServers opens ports whose connections notice a server that has vanished, or a NAT that has forgotten them.
+func forServers() *net.ListenConfig {
 	dialer := systemDialer(DefaultKeepAlive)
 	return &net.ListenConfig{KeepAliveConfig: dialer.KeepAliveConfig, Control: dialer.Control} // accepted sockets inherit it
 }
 
 // listenAll opens all ports or none.
-func listenAll(ctx context.Context, addresses []string) ([]net.Listener, error) {
+func listenAll(ctx context.Context, config *net.ListenConfig, addresses []string) ([]net.Listener, error) {
 	var all []net.Listener
 	for _, address := range addresses {
-		nl, err := listenConfig().Listen(ctx, "tcp", address)
+		nl, err := config.Listen(ctx, "tcp", address)
 		if err != nil {
 			_ = closeAll(all)
 			return nil, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -91,11 +90,11 @@ func (f *forwarder) run() {
 // serve joins one connection of the client with the next call of the server.
 func (f *forwarder) serve(client net.Conn) error {
 	f.forget()
-	hello, err := f.readHello(client)
+	hello, err := readHello(client)
 	if err != nil {
 		return err
 	}
-	server, err := f.await(client)
+	server, err := await(client, time.Time{}, f.calls.next)
 	if err != nil {
 		return err
 	}
@@ -110,42 +109,6 @@ func (f *forwarder) serve(client net.Conn) error {
 	}
 	server.SetReadDeadline(time.Now().Add(handshakeTimeout)) // for the first frame
 	return f.join(client, server, newInspector(&hello, f.note))
-}
-
-func (f *forwarder) readHello(client net.Conn) (uatcp.Hello, error) {
-	client.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	frame, err := readFrame(client, nil, uatcp.MinBufferSize)
-	if err != nil {
-		return uatcp.Hello{}, err
-	}
-	if frameType(frame) != uatcp.TypeHello {
-		return uatcp.Hello{}, errors.New("client does not begin with Hello")
-	}
-	return uatcp.ParseHello(frame[uatcp.HeaderSize:])
-}
-
-// await waits for the server to call, as long as the client does.
-func (f *forwarder) await(client net.Conn) (net.Conn, error) {
-	client.SetReadDeadline(time.Time{})
-	gone := make(chan struct{})
-	var spoke bool
-	go func() { // ends with gone, which every path below waits for
-		defer close(gone)
-		n, err := client.Read(make([]byte, 1))
-		spoke = n > 0 || !errors.Is(err, os.ErrDeadlineExceeded)
-	}()
-	server, err := f.calls.next(gone)
-	client.SetReadDeadline(time.Unix(1, 0))
-	<-gone
-	client.SetReadDeadline(time.Time{})
-	switch {
-	case err != nil:
-		return nil, err
-	case spoke:
-		server.Close()
-		return nil, errGivenUp
-	}
-	return server, nil
 }
 
 // join copies frames both ways until either side ends.

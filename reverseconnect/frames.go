@@ -29,9 +29,9 @@ func readFrame(r net.Conn, buf []byte, limit uint32) ([]byte, error) {
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return nil, err
 	}
-	size := binary.LittleEndian.Uint32(head[4:])
-	if size < uatcp.HeaderSize || size > limit {
-		return nil, &uatcp.StatusError{Code: ua.StatusBadTCPMessageTooLarge, Op: fmt.Sprintf("frame of %d bytes, at most %d may come", size, limit)}
+	size, err := frameSize(head[:], limit)
+	if err != nil {
+		return nil, err
 	}
 	if uint32(cap(buf)) < size {
 		buf = make([]byte, size)
@@ -44,6 +44,15 @@ func readFrame(r net.Conn, buf []byte, limit uint32) ([]byte, error) {
 	}
 	r.SetReadDeadline(time.Time{})
 	return frame, nil
+}
+
+// frameSize returns the size of the frame that begins with head.
+func frameSize(head []byte, limit uint32) (uint32, error) {
+	size := binary.LittleEndian.Uint32(head[4:])
+	if size < uatcp.HeaderSize || size > limit {
+		return 0, &uatcp.StatusError{Code: ua.StatusBadTCPMessageTooLarge, Op: fmt.Sprintf("frame of %d bytes, at most %d may come", size, limit)}
+	}
+	return size, nil
 }
 
 // frameType returns the type of a frame.

@@ -120,7 +120,7 @@ func Listen(ctx context.Context, url string, cfg ListenerConfig) (*Listener, err
 		}
 		addresses = append(addresses, address)
 	}
-	nls, err := listenAll(ctx, addresses)
+	nls, err := listenAll(ctx, forServers(), addresses)
 	if err != nil {
 		return nil, fmt.Errorf("reverseconnect: %w", err)
 	}

@@ -47,6 +47,8 @@ var (
 	ErrEndpointURL     = errors.New("EndpointUrl is not an opc.tcp URL")
 	ErrOutOfTurn       = errors.New("server spoke before Hello")
 	ErrTooManyCalls    = errors.New("too many servers wait")
+	ErrNoRoute         = errors.New("no port is for this EndpointUrl") // of a Bridge
+	ErrNoPort          = errors.New("no port is left")                 // of a Bridge
 )
 
 // CallError says why a call was turned away. It unwraps to its Reason, to its Code and to its cause.
