@@ -1,6 +1,7 @@
 package server
 
 import (
+	"math"
 	"time"
 
 	"github.com/edgeua/edgeua/addressspace"
@@ -31,6 +32,7 @@ type monitoredItem struct {
 	discardOldest bool
 	deleted       bool
 	inReady       bool
+	partBytes     int32 // of last, where it is a copy of a part
 
 	queue      valueQueue
 	last       *uabinary.DataValue // last one that passed the filter
@@ -105,7 +107,7 @@ func (item *monitoredItem) sample(dv *uabinary.DataValue, now time.Duration) {
 		return
 	}
 	item.lastSample = now
-	dv = item.rng.applyTo(dv)
+	dv = item.part(dv)
 	if !item.filter.passes(item.last, dv) {
 		return
 	}
@@ -114,6 +116,27 @@ func (item *monitoredItem) sample(dv *uabinary.DataValue, now time.Duration) {
 	if item.mode == ua.MonitoringModeReporting {
 		item.sub.changed(item, now)
 	}
+}
+
+// part selects what the item's IndexRange wants. Whole values are shared by all
+// items, but each part is a copy that its item keeps: once those copies are as
+// large as queued values may be together, a long one is not made.
+func (item *monitoredItem) part(dv *uabinary.DataValue) *uabinary.DataValue {
+	const short = 4 << 10
+	if item.rng == nil {
+		return dv
+	}
+	server := item.sub.owner.server
+	part := item.rng.applyTo(dv)
+	size := int32(min(valueSize(part), math.MaxInt32))
+	total := server.totals.partBytes.Add(int64(size) - int64(item.partBytes))
+	item.partBytes = size
+	if size <= short || total <= server.limits.NotificationBytesTotal {
+		return part
+	}
+	server.totals.partBytes.Add(-int64(size))
+	item.partBytes = 0
+	return &uabinary.DataValue{Status: ua.StatusBadOutOfMemory, SourceTimestamp: dv.SourceTimestamp}
 }
 
 // enqueue stores the value within the item's queue and the server's budget.
@@ -150,6 +173,8 @@ func (item *monitoredItem) dueAt() time.Duration {
 func (item *monitoredItem) clear() {
 	item.queue.clear(&item.sub.owner.server.totals.queuedBytes)
 	item.last, item.pending = nil, nil
+	item.sub.owner.server.totals.partBytes.Add(-int64(item.partBytes))
+	item.partBytes = 0
 }
 
 // appendNotification writes the oldest queued value as a

@@ -38,6 +38,7 @@ type subscriptionTotals struct {
 	subscriptions  atomic.Int64
 	monitoredItems atomic.Int64
 	queuedBytes    atomic.Int64 // of values in queues
+	partBytes      atomic.Int64 // of copies that items with an IndexRange keep
 	retainedBytes  atomic.Int64 // of messages kept for Republish
 	lastID         atomic.Uint32
 }
