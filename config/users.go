@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/subtle"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,8 +44,9 @@ type Group struct {
 
 // Access grants rights in one namespace.
 type Access struct {
+	Line      int
 	Namespace string // URI, or * for all
-	Mask      uint32 // 0x1 read attributes, 0x2 read values, 0x4 write values and call, 0x8 browse, 0x100 events, ...
+	Mask      uint32 // of Rights
 }
 
 // Hashed tells whether the password is a bcrypt hash.
@@ -209,7 +211,7 @@ func (r *userReader) access(e *xmltree.Element) []Access {
 	var all []Access
 	for _, d := range e.All("DefaultAccess") {
 		r.known(d, []string{"Namespace", "Access"})
-		a := Access{Namespace: r.expand.Replace(r.attr(d, "Namespace")), Mask: r.mask(d)}
+		a := Access{Line: d.Line, Namespace: r.expand.Replace(r.attr(d, "Namespace")), Mask: r.mask(d)}
 		if a.Namespace == "" {
 			r.report.Error(d, "has no Namespace; it is left out")
 			continue
@@ -234,8 +236,9 @@ func (r *userReader) mask(e *xmltree.Element) uint32 {
 	return uint32(n)
 }
 
-// members reports groups that do not exist and groups that contain themselves.
+// members reports groups that do not exist, and leaves out those that contain themselves.
 func (r *userReader) members(root *xmltree.Element) {
+	circular := map[string]bool{}
 	for list, entry := range map[string]string{"Groups": "Group", "Users": "User"} {
 		if root.Child(list) == nil {
 			continue
@@ -246,11 +249,13 @@ func (r *userReader) members(root *xmltree.Element) {
 					r.report.Warn(e, "MemberOf names the group %s, which does not exist", xmltree.Quote(name))
 				}
 			}
-			if entry == "Group" && r.circular(r.attr(e, "Name")) {
-				r.report.Error(e, "contains itself through MemberOf")
+			if name := r.attr(e, "Name"); entry == "Group" && r.circular(name) {
+				r.report.Error(e, "contains itself through MemberOf; it is left out")
+				circular[name] = true
 			}
 		}
 	}
+	r.cfg.Groups = slices.DeleteFunc(r.cfg.Groups, func(g Group) bool { return circular[g.Name] })
 }
 
 // circular follows MemberOf from a group and tells whether it comes back.
