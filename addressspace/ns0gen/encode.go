@@ -95,7 +95,7 @@ func (e *encoder) record(n *node) error {
 		flags |= hasValue
 	}
 	if n.class == classes["UADataType"] {
-		isEnum := false
+		var isEnum bool
 		var err error
 		if definition, isEnum, err = e.set.definition(n); err != nil {
 			return err

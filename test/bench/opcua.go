@@ -177,7 +177,7 @@ func (r *reader) check() error {
 	}
 	for i := range response.Results {
 		if dv := &response.Results[i]; dv.Status != ua.StatusOK || dv.Value.IsNull() {
-			return fmt.Errorf("value %d has status %v", i, dv.Status)
+			return fmt.Errorf("value %d: %w", i, dv.Status)
 		}
 	}
 	return nil
