@@ -42,19 +42,24 @@ type Options struct {
 
 // Config is everything the files say, checked and with every default filled in. Paths of certificates are absolute.
 type Config struct {
-	Sources        []Source // the files read, main file first
-	Application    Application
-	LocaleIDs      []string // LocaleIdArray
-	ServerProfiles []string // ServerProfileArray
-	Limits         Limits
-	Endpoints      []Endpoint // at least one
-	Tokens         Tokens
-	Users          []User // nil: there is no users file
-	Groups         []Group
-	MaxSockets     int    // reverse connections together; 0: as many as there are clients
-	MetricsAddress string // host:port for HTTP; empty: no metrics
-	Channels       []drivers.Channel
-	LogLevel       slog.Level // mapped from Trace
+	Sources         []Source // the files read, main file first
+	Application     Application
+	LocaleIDs       []string // LocaleIdArray
+	ServerProfiles  []string // ServerProfileArray
+	Limits          Limits
+	Endpoints       []Endpoint // at least one
+	Tokens          Tokens
+	UserTrust       Trust  // of user certificates; no directory: none is accepted
+	Users           []User // nil: there is no users file
+	Groups          []Group
+	MaxSockets      int    // reverse connections together; 0: as many as there are clients
+	MetricsAddress  string // host:port for HTTP; empty: no metrics
+	Channels        []drivers.Channel
+	Registration    Registration
+	Redundancy      Redundancy
+	OtherServers    []OtherServer
+	AllowDeprecated bool       // Basic128Rsa15 and Basic256
+	LogLevel        slog.Level // mapped from Trace
 }
 
 // Source is one file that was read.
@@ -126,9 +131,10 @@ type Overwrites struct {
 
 // Tokens says which kinds of UserIdentityToken are offered.
 type Tokens struct {
-	Anonymous bool // enabled, and where there is a users file, the user Anonymous is in it
-	UserName  bool
-	PolicyURI string // protects passwords on endpoints without security
+	Anonymous   bool // enabled, and where there is a users file, the user Anonymous is in it
+	UserName    bool
+	Certificate bool
+	PolicyURI   string // protects passwords on endpoints without security
 }
 
 // loader is one run of Load.
@@ -180,8 +186,10 @@ func (l *loader) load() {
 	l.cfg.LocaleIDs = main.block("AvailableLocaleIds").list("LocaleId")
 	l.cfg.ServerProfiles = main.block("AvailableServerProfiles").list("ServerProfileUri")
 	l.cfg.LogLevel = logLevel(main.block("Trace"))
+	l.cfg.AllowDeprecated = main.flag("AllowDeprecatedSecurityPolicies")
 	l.endpoints(main)
 	l.identities(main)
+	l.discovery(main)
 	l.siblings()
 	l.edge()
 }

@@ -19,6 +19,7 @@ type Limits struct {
 	MaxConnections    int // TCP connections the listeners accept; follows from MaxSessions
 	MaxSecureChannels int // MaxSessions and a spare one
 
+	MaxRequestAge        time.Duration // 0: not checked
 	MaxSessions          int
 	MaxSessionsPerClient int
 	MinSessionTimeout    time.Duration
@@ -55,6 +56,7 @@ type Limits struct {
 
 func readLimits(s section) Limits {
 	l := Limits{
+		MaxRequestAge:                    s.millis("MaxRequestAge"),
 		MaxSessions:                      s.orNoLimit("MaxSessionCount"),
 		MaxSessionsPerClient:             s.orNoLimit("MaxSessionsPerClient"),
 		MinSessionTimeout:                max(s.millis("MinSessionTimeout"), time.Millisecond),

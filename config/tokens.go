@@ -15,7 +15,10 @@ const AnonymousUser = "Anonymous"
 // Anonymous gets in; a re-implementation must not be open where the original is closed.
 func (l *loader) identities(main section) {
 	s := main.block("UserIdentityTokens")
-	l.cfg.Tokens = Tokens{Anonymous: s.flag("EnableAnonymous"), UserName: s.flag("EnableUserPw")}
+	l.cfg.Tokens = Tokens{
+		Anonymous: s.flag("EnableAnonymous"), UserName: s.flag("EnableUserPw"), Certificate: s.flag("EnableCertificate"),
+	}
+	l.userTrust(s)
 	l.tokenPolicy(s)
 	file := filepath.Join(filepath.Dir(l.opts.Main), UsersName)
 	l.users(file)
@@ -32,6 +35,19 @@ func (l *loader) identities(main section) {
 		l.report.Warn(s.at("EnableAnonymous"), "anyone can read and write without a user name, on every endpoint that the client may use")
 	}
 	l.nobody(main, s, file)
+}
+
+// userTrust reads where trusted and refused user certificates lie.
+func (l *loader) userTrust(s section) {
+	store := s.block("DefaultUserCertificateStore")
+	l.cfg.UserTrust = Trust{
+		Certificates:       store.file("CertificateTrustListLocation"),
+		CRLs:               store.file("CertificateRevocationListLocation"),
+		IssuerCertificates: store.file("IssuersCertificatesLocation"),
+		IssuerCRLs:         store.file("IssuersRevocationListLocation"),
+		Rejected:           s.file("RejectedUserCertificatesDirectory"),
+		MaxRejected:        s.orDefault("RejectedUserCertificatesCount"),
+	}
 }
 
 // tokenPolicy reads what protects a password where the channel does not. A password never goes in clear text.
