@@ -16,7 +16,7 @@ const (
 	keepAlive         = 10 * time.Second // a server with nothing to report says so this often
 	lifetimes         = 6                // keep-alives that the subscription outlives the client
 	shortestSilence   = 10 * time.Second
-	longestSilence    = time.Hour
+	longestSilence    = 30 * time.Minute
 	maxItems          = 10_000 // in one subscription
 	fastestPublishing = 10 * time.Millisecond
 )
