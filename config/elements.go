@@ -81,9 +81,9 @@ func informationElements() []Element {
 		row("AvailableLocaleIds", Block, "", "", Honour, "languages"),
 		row("AvailableLocaleIds/LocaleId*", Text, "", "en", Honour, "one entry of LocaleIdArray"),
 		row("AvailableServerProfiles", Block, "", "", Honour, "profiles, for information only"),
-		row("AvailableServerProfiles/ServerProfileUri*", Text, "", "", Honour, "one entry of ServerProfileArray"),
-		row("AvailableSamplingRates", Block, "", "", Honour, "sampling intervals that a monitored item can have"),
-		row("AvailableSamplingRates/SamplingRate*", Integer, "50", "", Honour, "ms; one sampling interval; 0: as fast as the value changes"),
+		row("AvailableServerProfiles/ServerProfileUri*", Text, "", "StandardUA, DataAccess, Methods, EventSubscription", Honour, "one entry of ServerProfileArray"),
+		row("AvailableSamplingRates", Block, "50 100 250 500 1000 2000 5000 10000", "43 values from 2 to 10000", Honour, "sampling intervals that a monitored item can have"),
+		row("AvailableSamplingRates/SamplingRate*", Integer, "", "", Honour, "ms; one sampling interval; 0: as fast as the value changes"),
 		row("ServerCapabilities", Block, "", "", Accept, "what the server announces to a discovery server"),
 		row("ServerCapabilities/ServerCapability*", Text, "", "", Accept, "one capability identifier of Part 12, such as DA"),
 		row("IsAuditActivated", Bool, "false", "false", Warn, "audit events").note(noEvents),
@@ -126,7 +126,7 @@ func identityElements() []Element {
 func securityElements() []Element {
 	rows := []Element{
 		row("RejectedCertificatesDirectory", Path, "", "[ApplicationPath]/PKI/CA/rejected", Honour, "where refused client certificates are kept, to be moved to the trusted ones"),
-		row("RejectedCertificatesCount", Integer, "100", "", Honour, "certificates kept there; 0: 100"),
+		row("RejectedCertificatesCount", Integer, "100", "", Honour, "certificates kept there, at most 500; 0: 100"),
 		row("AllowDeprecatedSecurityPolicies", Bool, "false", "false", Warn, "allows Basic128Rsa15 and Basic256").note("this version has neither Basic128Rsa15 nor Basic256"),
 		row("ProvisioningModeSettings", Block, "", "", Warn, "set-up by the first client"),
 		row("ProvisioningModeSettings/IsActive", Bool, "false", "", Warn, "switches it on").note("there is no provisioning mode; users stand in " + UsersName),
@@ -205,7 +205,7 @@ func endpointElements() []Element {
 		row("Redundancy", Bool, "false", "", Warn, "transparent redundancy").note("the server stands alone"),
 		row("CertificateStore", Block, "", "", Honour, "certificates of this endpoint"),
 		row("SecuritySetting*", Block, "", "", Honour, "one security policy and its modes"),
-		row("SecuritySetting/SecurityPolicy", Text, "", "", Honour, "URI of the policy"),
+		row("SecuritySetting/SecurityPolicy", Text, "", "Basic256Sha256, Aes256_Sha256_RsaPss, Aes128_Sha256_RsaOaep", Honour, "URI of the policy"),
 		row("SecuritySetting/MessageSecurityMode*", Text, "", "SignAndEncrypt", Honour, "None, Sign or SignAndEncrypt"),
 		row("ReverseConnect", Block, "", "", Honour, "clients to which the server connects by itself"),
 		row("ReverseConnect/Url*", Text, "", "", Honour, "address at which a client listens for reverse connections"),
@@ -269,7 +269,7 @@ func discoveryElements() []Element {
 func transportElements() []Element {
 	return []Element{
 		row("Serializer", Block, "", "", Honour, "what a client may send"),
-		row("Serializer/MaxAlloc", Integer, "16777216", "4194304", Map, "bytes of one allocation; 0: 16777216").note("bounds the memory for the arrays of one message"),
+		row("Serializer/MaxAlloc", Integer, "4194304", "4194304", Map, "bytes of one allocation; 0: 4194304").note("bounds the memory for the arrays of one message"),
 		row("Serializer/MaxStringLength", Integer, "65535", "65535", Honour, "bytes of one String; 0: 65535"),
 		row("Serializer/MaxByteStringLength", Integer, "524288", "1048560", Honour, "bytes of one ByteString; 0: 524288"),
 		row("Serializer/MaxArrayLength", Integer, "65535", "65535", Honour, "elements of one array; 0: 65535"),
@@ -297,7 +297,7 @@ func traceElements() []Element {
 		row("UaAppTraceMaxEntries", Integer, "100000", "100000", Accept, "lines of one log file"),
 		row("UaAppTraceMaxBackup", Integer, "5", "5", Accept, "log files kept"),
 		row("UaAppTraceDisableFlush", Bool, "false", "", Accept, "does not flush after each line"),
-		row("UaAppTraceFile", Path, "", "[BkTracePath]/srvTrace.log", Accept, "the log file"),
+		row("UaAppTraceFile", Path, "", "[BkTracePath]/srvTrace.log", Warn, "the log file").note(noFile),
 		row("TraceEvents", Word, "Disabled", "Disabled", Warn, "shows the log in the address space").
 			words("Disabled History HistoryAndEvents").note("the log is not shown there"),
 		row("PubSubStackTraceEnabled", Bool, "false", "", Accept, "logs PubSub"),

@@ -119,7 +119,8 @@ func (l *Limits) sampling(s section) {
 		}
 	}
 	if rates.element == nil { // what the original offers then
-		for _, ms := range []int{50, 100, 250, 500, 1000, 2000, 5000, 10000} {
+		for text := range strings.FieldsSeq(s.rule("AvailableSamplingRates").Absent) {
+			ms, _ := parseInteger(text)
 			l.SamplingIntervals = append(l.SamplingIntervals, time.Duration(ms)*time.Millisecond)
 		}
 	}

@@ -167,7 +167,7 @@ func TestServerFile_Tolerance(t *testing.T) {
 		},
 		"sampling intervals": {
 			in:   setup{server: "<MinSupportedSampleRate>12.5</MinSupportedSampleRate><AvailableSamplingRates><SamplingRate>300</SamplingRate><SamplingRate>30</SamplingRate><SamplingRate>x</SamplingRate></AvailableSamplingRates>"},
-			want: []string{`4: warning: AvailableSamplingRates/SamplingRate[3]: "x" is not a whole number from 0 to 2147483647; the default 50 counts`},
+			want: []string{`4: warning: AvailableSamplingRates/SamplingRate[3]: "x" is not a whole number from 0 to 2147483647 and is ignored`},
 			check: func(c *Config) bool {
 				return c.Limits.MinSamplingInterval == 12500*time.Microsecond && len(c.Limits.SamplingIntervals) == 2 && c.Limits.SamplingIntervals[0] == 30*time.Millisecond
 			},
