@@ -7,5 +7,5 @@ import (
 
 // driverKinds is the table of drivers: the words that a Channel's Type may have.
 func driverKinds() []drivers.Kind {
-	return []drivers.Kind{modbus.TCP(), modbus.RTU()}
+	return modbus.Kinds()
 }

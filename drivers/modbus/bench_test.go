@@ -29,7 +29,7 @@ func fullBlock(tb testing.TB) (*driver, *block) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := newDriver(c, tcpWiring(nil), slog.New(slog.DiscardHandler))
+	d := newDriver(c, c.socketWiring(nil), slog.New(slog.DiscardHandler))
 	d.Bind(vars)
 	if len(d.blocks) != 1 || d.blocks[0].count != 125 {
 		tb.Fatal(show([]extent{d.blocks[0].extent}))
@@ -82,7 +82,7 @@ func loopback(tb testing.TB) (*driver, *block) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d.bus.attach(drivers.NewNetLink(conn, writeTimeout))
+	d.bus.attach(drivers.NewNetLink(conn, linkWriteTimeout))
 	tb.Cleanup(func() {
 		d.bus.drop(nil)
 		cancel()

@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/goburrow/modbus"
 )
 
 // wiring is what differs between the kinds of Modbus channel.
 type wiring struct {
-	dial     func(ctx context.Context) (drivers.Link, error)
-	packager func(unit byte) modbus.Packager
-	frame    framer
-	ids      bool // frames carry a transaction id
+	codec
+	dial      func(ctx context.Context) (drivers.Link, error)
+	lenient   bool // the ids of replies cannot be trusted
+	datagrams bool // each chunk is a frame of its own, or nothing
+	renew     bool // after a reply that did not come the link is made anew, so that it cannot come any more
 
 	connectDelay   time.Duration // between connect and first request
+	idleClose      time.Duration // without requests; 0: never
 	silence        time.Duration // of the line before a request
 	unitChange     time.Duration // the same when another unit is addressed
 	character      time.Duration // on the wire; 0: not worth counting
@@ -55,13 +56,16 @@ type bus struct {
 	used     int    // of these, bytes that were consumed; the last reply handed out may lie there
 
 	id        uint16 // of the last request
-	last      []byte // last request sent, to know a repetition
+	asked     query  // the request in progress
+	scratch   []byte // room for it
+	last      []byte // unit and PDU of the last request sent, to know a repetition
 	lastByte  time.Time
 	notBefore time.Time // requests other than a repetition wait until then, for late replies to pass
 	timedOut  bool      // the last request got no reply; one may still come
 	repeated  bool      // the request in progress repeats one that timed out
 	failures  int       // timeouts in a row
 	misread   bool      // frames came in vain during this request
+	garbled   bool      // the last request met more bytes than make sense
 }
 
 // lateReplyGuard bounds how long a line without ids stays silent after a timeout, so that the late reply is not taken
@@ -70,6 +74,9 @@ const lateReplyGuard = 500 * time.Millisecond
 
 // maxBacklog bounds what is kept of a line that babbles.
 const maxBacklog = 4 * rtuMax
+
+// babbleSilence is how long a line that has babbled must be silent before it is believed again.
+const babbleSilence = 20 * time.Millisecond
 
 // maxBabble bounds the wait for a silent line.
 const maxBabble = time.Second
@@ -80,13 +87,13 @@ const replyPatience = 30 * time.Millisecond
 func newBus(w wiring) *bus {
 	timer := time.NewTimer(time.Hour)
 	timer.Stop()
-	return &bus{wiring: w, timer: timer}
+	return &bus{wiring: w, timer: timer, scratch: make([]byte, 0, asciiBytes)}
 }
 
 // attach starts to use a link.
 func (b *bus) attach(link drivers.Link) {
 	b.link, b.received, b.used, b.last = link, b.received[:0], 0, nil
-	b.failures, b.timedOut, b.notBefore = 0, false, time.Time{}
+	b.failures, b.timedOut, b.garbled, b.notBefore = 0, false, false, time.Time{}
 }
 
 // drop ends the use of the link and keeps the cause; the channel will connect again.
@@ -106,14 +113,19 @@ func (b *bus) lose(cause error) error {
 // idle takes what comes between requests, so that a stream stays in step and noise is counted.
 func (b *bus) idle(c drivers.Chunk) {
 	b.take(c)
-	if !b.ids {
+	if !b.ids || b.lenient {
 		b.strays += uint64(len(b.pending()))
 		b.used = len(b.received)
 		return
 	}
+	b.catchUp()
+}
+
+// catchUp takes whole frames that nobody waits for out of a stream. One that is out of step drops the link.
+func (b *bus) catchUp() {
 	next := b.id + 1
-	nothing := [mbapHeader + 1]byte{byte(next >> 8), byte(next)} // no reply can be the answer to it
-	_, _ = b.search(nothing[:])                                  // an error has dropped the link and is kept as its cause
+	b.asked = b.unpack(nil, []byte{byte(next >> 8), byte(next), 0, 0, 0, 2, 0, 0}) // no reply can be the answer to it
+	_, _ = b.search()                                                              // an error has dropped the link and is kept as its cause
 }
 
 // roundTrip sends a request and returns its reply, which is valid until the next call. A reply is returned only if it
@@ -129,7 +141,7 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 	if err := b.link.Write(request); err != nil {
 		return nil, b.lose(err)
 	}
-	frame, err := b.await(ctx, request, timeout)
+	frame, err := b.await(ctx, timeout)
 	b.conclude(timeout)
 	return frame, err
 }
@@ -138,22 +150,40 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 func (b *bus) prepare(ctx context.Context, request []byte) error {
 	b.received = append(b.received[:0], b.received[b.used:]...)
 	b.used, b.misread = 0, false
+	if b.ids && !b.lenient && len(b.received) > 0 {
+		if b.catchUp(); b.link == nil {
+			return &drivers.Error{Fault: drivers.LinkLost, Err: b.cause}
+		}
+	}
+	b.asked = b.unpack(b.scratch, request)
 	if b.ids {
 		b.id++
 		request[0], request[1] = byte(b.id>>8), byte(b.id)
-		b.timedOut = false
-		return b.absorb()
+		if !b.lenient {
+			b.timedOut = false
+			return b.absorb()
+		}
 	}
-	b.repeated, b.timedOut = b.timedOut && bytes.Equal(request, b.last), false
+	return b.quiet(ctx, b.clear())
+}
+
+// clear tells when the line is free for the request, and remembers it.
+func (b *bus) clear() time.Time {
+	q := &b.asked
+	same := len(b.last) > 0 && b.last[0] == q.unit
+	b.repeated, b.timedOut = b.timedOut && same && bytes.Equal(q.pdu, b.last[1:]), false
 	ready := b.lastByte.Add(b.silence)
-	if len(b.last) > 0 && b.last[0] != request[0] {
+	if len(b.last) > 0 && !same {
 		ready = b.lastByte.Add(max(b.silence, b.unitChange))
 	}
 	if !b.repeated && b.notBefore.After(ready) {
 		ready = b.notBefore
 	}
-	b.last = append(b.last[:0], request...)
-	return b.quiet(ctx, ready)
+	if b.garbled {
+		ready, b.garbled = later(ready, b.lastByte.Add(babbleSilence)), false
+	}
+	b.last = append(append(b.last[:0], q.unit), q.pdu...)
+	return ready
 }
 
 // absorb takes what is waiting on the link without blocking.
@@ -226,7 +256,7 @@ func (b *bus) take(c drivers.Chunk) {
 		b.overflows++
 		b.used = len(b.received)
 	}
-	if b.used == len(b.received) {
+	if b.used == len(b.received) || b.datagrams {
 		b.received, b.used = b.received[:0], 0
 	}
 	b.received = append(b.received, c.Data...)
@@ -243,22 +273,22 @@ func ended(l drivers.Link) error {
 
 // await looks for the reply until it is complete or time is up. Time for the first byte and time for the bytes to pass
 // the wire are counted apart: at 1200 Bd a full reply takes over two seconds.
-func (b *bus) await(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
+func (b *bus) await(ctx context.Context, timeout time.Duration) ([]byte, error) {
 	echo := b.echo == echoOn
-	first := time.Now().Add(timeout + b.onWire(len(request)))
+	first := time.Now().Add(timeout + b.onWire(len(b.asked.adu)))
 	last := first
 	if b.character > 0 {
-		last = first.Add(b.onWire(rtuOverhead+replySize(request[1:]))*6/5 + replyPatience)
+		last = first.Add(b.onWire(b.size(longestReply(b.asked.pdu)))*6/5 + replyPatience)
 	}
 	for {
-		if echo && len(b.pending()) >= len(request) {
-			if err := b.cutEcho(request); err != nil {
+		if echo && len(b.pending()) >= len(b.asked.adu) {
+			if err := b.cutEcho(); err != nil {
 				return nil, err
 			}
 			echo = false
 		}
 		if !echo {
-			frame, err := b.search(request)
+			frame, err := b.search()
 			if frame != nil || err != nil {
 				return frame, err
 			}
@@ -269,7 +299,7 @@ func (b *bus) await(ctx context.Context, request []byte, timeout time.Duration) 
 		}
 		wait := time.Until(until)
 		if wait <= 0 {
-			return nil, b.silent(request, echo)
+			return nil, b.silent(echo)
 		}
 		if err := b.listen(ctx, wait); err != nil {
 			return nil, err
@@ -282,7 +312,8 @@ func (b *bus) pending() []byte { return b.received[b.used:] }
 func (b *bus) onWire(characters int) time.Duration { return time.Duration(characters) * b.character }
 
 // cutEcho takes our own request away, which an echoing line returns before the reply.
-func (b *bus) cutEcho(request []byte) error {
+func (b *bus) cutEcho() error {
+	request := b.asked.adu
 	if !bytes.Equal(b.pending()[:len(request)], request) {
 		b.echoErrors++
 		return faultf(drivers.BadReply, "the echo of the request came back changed; two senders on the line?")
@@ -292,14 +323,18 @@ func (b *bus) cutEcho(request []byte) error {
 }
 
 // search asks the framer, and goes on as long as there are whole frames.
-func (b *bus) search(request []byte) ([]byte, error) {
+func (b *bus) search() ([]byte, error) {
 	for {
-		f := b.frame(request, b.pending())
+		f := b.frame(&b.asked, b.pending())
 		switch f.verdict {
 		case more:
 			return nil, b.backlog()
 		case broken:
 			b.invalid++
+			if b.datagrams { // the next one is a new beginning
+				b.used, b.misread = len(b.received), true
+				return nil, nil
+			}
 			return nil, b.lose(f.why)
 		case foreign:
 			b.stray(f.frame(b.pending()))
@@ -309,7 +344,7 @@ func (b *bus) search(request []byte) ([]byte, error) {
 			b.used += f.skip + f.size
 			return nil, &drivers.Error{Fault: drivers.BadReply, Err: f.why}
 		case reply:
-			return b.accept(request, f)
+			return b.accept(f)
 		}
 	}
 }
@@ -319,6 +354,7 @@ func (b *bus) backlog() error {
 		return nil
 	}
 	b.invalid++
+	b.garbled = true
 	return faultf(drivers.BadReply, "%d bytes without a valid frame", len(b.pending()))
 }
 
@@ -333,11 +369,12 @@ func (b *bus) stray(frame []byte) {
 }
 
 // accept hands out the reply, unless it may be nothing but the echo of the request.
-func (b *bus) accept(request []byte, f found) ([]byte, error) {
+func (b *bus) accept(f found) ([]byte, error) {
+	request := b.asked.adu
 	before, frame := b.pending()[:f.skip], f.frame(b.pending())
 	b.used += f.skip + f.size
 	if b.echo == echoAuto {
-		if isRead(request[1:]) {
+		if isRead(b.asked.pdu) {
 			b.echo = echoOff
 			if bytes.HasSuffix(before, request) {
 				b.echo = echoOn
@@ -346,15 +383,19 @@ func (b *bus) accept(request []byte, f found) ([]byte, error) {
 			return nil, faultf(drivers.BadReply, "reply or echo? no read has succeeded yet that would tell")
 		}
 	}
+	if b.lenient {
+		copy(frame[:2], request) // the library compares them as well
+	}
 	b.replies++
 	b.arrived = b.lastByte
 	return frame, nil
 }
 
 // silent names what happened when time is up. A reply may still come, and must not answer another request.
-func (b *bus) silent(request []byte, echo bool) error {
+func (b *bus) silent(echo bool) error {
 	b.timedOut = true
-	if b.echo == echoAuto && isRead(request[1:]) && bytes.Equal(b.pending(), request) {
+	request := b.asked.adu
+	if b.echo == echoAuto && isRead(b.asked.pdu) && bytes.Equal(b.pending(), request) {
 		b.echo = echoOn
 		b.used += len(request)
 	}
@@ -369,6 +410,18 @@ func (b *bus) silent(request []byte, echo bool) error {
 	b.timeouts++
 	return faultf(drivers.NoReply, "no reply")
 }
+
+// settle ends a link on which a late reply could be taken for another one. It is called when nobody repeats the request.
+func (b *bus) settle() {
+	late := b.renew && (b.timedOut || b.repeated || b.garbled)
+	torn := b.ids && b.timedOut && len(b.pending()) > 0 // the next frame would be read from the middle
+	if b.link != nil && (late || torn) {
+		b.drop(errRenewed)
+	}
+}
+
+// errRenewed says that we ended the link ourselves, to make a new one.
+var errRenewed = errors.New("a late reply could still come")
 
 // conclude keeps the line safe after a transaction. Ids tell late replies apart; without them the line stays silent
 // for a while, also after a repetition, whose first or second reply may still be under way.

@@ -4,38 +4,34 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/serial"
-	"github.com/goburrow/modbus"
+	"github.com/edgeua/edgeua/drivers/socket"
 )
 
 // channel is one checked channel: plain data.
 type channel struct {
 	name    string
-	tcp     *tcpSettings // one of the two is set
-	rtu     *rtuSettings
+	framing framing
+	socket  *socket.Settings // one of the two is set
+	line    *serial.Config
+	bus     busSettings
 	devices []device
 }
 
-// tcpSettings are those of a ModbusTcp channel.
-type tcpSettings struct {
-	address        string // host:port
-	connectTimeout time.Duration
-	connectDelay   time.Duration
-	reconnectAfter int // timeouts in a row
-}
-
-// rtuSettings are those of a ModbusRtu channel.
-type rtuSettings struct {
-	port            serial.Config
+// busSettings are what a channel sets besides where it is.
+type busSettings struct {
 	echo            echoState
-	interFrameDelay time.Duration // 0: 3.5 characters
+	interFrameDelay time.Duration // on a serial line 0 is 3.5 characters
 	unitChangeDelay time.Duration
-	startupDelay    time.Duration
+	connectDelay    time.Duration
+	idleClose       time.Duration // 0: never
+	reconnectAfter  int           // timeouts in a row
+	lenientIDs      bool
+	connections     int
 }
 
 // device is one checked device.
@@ -90,11 +86,14 @@ func (c *channel) Summary() string {
 }
 
 func (c *channel) where() string {
-	if c.tcp != nil {
-		return "Modbus TCP " + c.tcp.address
+	if c.line != nil {
+		return "Modbus " + c.framing.String() + " " + c.line.String()
 	}
-	p := c.rtu.port
-	return "Modbus RTU " + p.Port + " " + strconv.Itoa(p.BaudRate) + " " + strconv.Itoa(p.DataBits) + string(p.Parity) + strconv.Itoa(p.StopBits)
+	text := "Modbus " + strings.ToUpper(c.socket.Network)
+	if c.framing != framingTCP {
+		text = "Modbus " + c.framing.String() + " over " + strings.ToUpper(c.socket.Network)
+	}
+	return text + " " + c.socket.String()
 }
 
 // Devices are those of the channel as the address space shows them.
@@ -115,55 +114,37 @@ func (c *channel) New(log *slog.Logger) drivers.Driver {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return newDriver(c, c.wiring(), log.With("channel", c.name))
+	return newFleet(c, log.With("channel", c.name))
 }
 
+// wiring puts framing and link together.
 func (c *channel) wiring() wiring {
-	if c.tcp != nil {
-		return c.tcp.wiring()
+	if c.line != nil {
+		return c.lineWiring()
 	}
-	return c.rtu.wiring()
+	return c.socketWiring(c.socket.Dial)
 }
 
-// Keep-alive finds a peer that vanished, even when nothing is polled.
-const (
-	keepAliveIdle     = 15 * time.Second
-	keepAliveInterval = 5 * time.Second
-	keepAliveCount    = 3
-	writeTimeout      = 2 * time.Second
-)
-
-func (t *tcpSettings) wiring() wiring {
-	dialer := net.Dialer{
-		Timeout:         t.connectTimeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle, Interval: keepAliveInterval, Count: keepAliveCount},
+func (c *channel) socketWiring(dial func(ctx context.Context) (drivers.Link, error)) wiring {
+	w := c.common(dial)
+	w.reconnectAfter = c.bus.reconnectAfter
+	w.datagrams = c.socket.Network == "udp"
+	w.renew = !w.ids
+	if w.lenient = c.bus.lenientIDs; w.lenient {
+		w.frame = lenientFramer
 	}
-	w := tcpWiring(func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", t.address) })
-	w.reconnectAfter = t.reconnectAfter
-	w.connectDelay = t.connectDelay
 	return w
 }
 
-// tcpWiring is Modbus TCP over whatever dial connects to.
-func tcpWiring(dial func(ctx context.Context) (net.Conn, error)) wiring {
+// common is what serial lines and sockets share.
+func (c *channel) common(dial func(ctx context.Context) (drivers.Link, error)) wiring {
 	return wiring{
-		frame: mbapFramer, ids: true,
-		dial: func(ctx context.Context) (drivers.Link, error) {
-			conn, err := dial(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return drivers.NewNetLink(conn, writeTimeout), nil
-		},
-		packager: func(unit byte) modbus.Packager {
-			h := modbus.NewTCPClientHandler("") // never connected: only its packager is used
-			h.SlaveId = unit
-			return h
-		},
+		codec: c.framing.codec(), dial: dial, connectDelay: c.bus.connectDelay, idleClose: c.bus.idleClose,
+		echo: c.bus.echo, silence: c.bus.interFrameDelay, unitChange: c.bus.unitChangeDelay,
 	}
 }
 
-// Silence between frames (Modbus over Serial Line V1.02, 2.5.1.1): 3.5 characters, fixed above 19200 Bd.
+// Silence between RTU frames (Modbus over Serial Line V1.02, 2.5.1.1): 3.5 characters, fixed above 19200 Bd.
 const (
 	fastLine        = 19200
 	fastLineSilence = 1750 * time.Microsecond
@@ -172,28 +153,21 @@ const (
 // reopenAfter is how often a port is opened anew when none of its units answers.
 const reopenAfter = time.Minute
 
-func (r *rtuSettings) wiring() wiring {
-	w := rtuWiring(func(context.Context) (drivers.Link, error) { return serial.Open(r.port) })
-	w.character = r.port.Character()
-	w.silence = w.character * 7 / 2
-	if r.port.BaudRate > fastLine {
-		w.silence = fastLineSilence
-	}
-	w.silence = max(w.silence, r.interFrameDelay)
-	w.unitChange = r.unitChangeDelay
-	w.connectDelay = r.startupDelay
-	w.echo = r.echo
+func (c *channel) lineWiring() wiring {
+	w := c.common(func(context.Context) (drivers.Link, error) { return serial.Open(*c.line) })
+	w.character = c.line.Character()
+	w.silence = max(lineSilence(c.framing, c.line), w.silence)
+	w.reopenAfter = reopenAfter
 	return w
 }
 
-// rtuWiring is Modbus RTU over whatever link open gives.
-func rtuWiring(open func(ctx context.Context) (drivers.Link, error)) wiring {
-	return wiring{
-		frame: rtuFramer, dial: open, silence: fastLineSilence, reopenAfter: reopenAfter,
-		packager: func(unit byte) modbus.Packager {
-			h := modbus.NewRTUClientHandler("") // never opened: only its packager is used
-			h.SlaveId = unit
-			return h
-		},
+// lineSilence is how long a line must be silent before a frame. ASCII frames have a mark where they begin.
+func lineSilence(f framing, line *serial.Config) time.Duration {
+	switch {
+	case f == framingASCII:
+		return 0
+	case line.BaudRate > fastLine:
+		return fastLineSilence
 	}
+	return line.Character() * 7 / 2
 }

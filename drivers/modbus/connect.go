@@ -15,21 +15,25 @@ const (
 	redialMin = time.Second
 	redialMax = 30 * time.Second
 	joinLimit = 2 * time.Second
+	// What is due waits that long for a link that is made anew, so that a short break is no news.
+	grace = 500 * time.Millisecond
 )
 
 // connecting is the way to a link. Connecting can take seconds, in which the tags must tell that there is no connection;
 // so it happens on a goroutine of its own.
 type connecting struct {
-	up      bool          // there is a link, as far as the log says
-	active  bool          // an attempt is under way
-	tried   bool          // an attempt has ended
-	failing bool          // the failure has been logged; one line per outage
-	at      time.Duration // when to try next
-	opened  time.Duration // when the link came
-	before  uint64        // replies on the bus at that time
-	backoff drivers.Backoff
-	done    chan connection
-	task    sync.WaitGroup
+	up       bool          // there is a link, as far as the log says
+	active   bool          // an attempt is under way
+	failing  bool          // the failure has been logged; one line per outage
+	at       time.Duration // when to try next
+	began    time.Duration // when the attempt under way began
+	opened   time.Duration // when the link came; 0: never
+	before   uint64        // replies on the bus at that time
+	used     time.Duration // when the link was last used
+	requests uint64        // on the bus at that time
+	backoff  drivers.Backoff
+	done     chan connection
+	task     sync.WaitGroup
 }
 
 type connection struct {
@@ -43,10 +47,10 @@ func (d *driver) dial(ctx context.Context) {
 	if d.bus.link == nil && c.up {
 		d.lost()
 	}
-	if d.bus.link != nil || c.active || d.now() < c.at || len(d.units) == 0 {
+	if d.bus.link != nil || c.active || d.now() < c.at || len(d.units) == 0 || d.bus.rests() && !d.needed() {
 		return
 	}
-	c.active = true
+	c.active, c.began = true, d.now()
 	c.task.Go(func() {
 		r := d.bus.open(ctx)
 		select {
@@ -58,6 +62,38 @@ func (d *driver) dial(ctx context.Context) {
 		}
 	})
 }
+
+// holding tells whether what is due waits for the attempt under way: the first one ever, or one that follows at once
+// on a link that has ended.
+func (d *driver) holding() bool {
+	c := &d.connect
+	return d.bus.link == nil && c.active && !c.failing && (c.opened == 0 || d.now() < c.began+grace)
+}
+
+// rests tells whether the channel closes when it has nothing to do.
+func (w *wiring) rests() bool { return w.idleClose > 0 }
+
+// needed tells whether a channel that rests has something to do.
+func (d *driver) needed() bool {
+	return d.held != nil || len(d.writes) > 0 || d.nextUse() <= d.now()
+}
+
+// restAt is when a channel without requests is closed.
+func (d *driver) restAt() time.Duration { return d.connect.used + d.bus.idleClose }
+
+// rest closes a channel that has had nothing to do for long enough.
+func (d *driver) rest() {
+	c := &d.connect
+	if d.bus.requests != c.requests {
+		c.requests, c.used = d.bus.requests, d.now()
+	}
+	if d.bus.rests() && d.bus.link != nil && d.now() >= d.restAt() && !d.needed() {
+		d.bus.drop(errIdle)
+	}
+}
+
+// errIdle says that we ended the link ourselves, because nothing was to be sent.
+var errIdle = errors.New("nothing to do")
 
 // open makes a link that is ready for the first request. It only reads what never changes.
 func (w *wiring) open(ctx context.Context) connection {
@@ -89,7 +125,7 @@ func rest(ctx context.Context, d time.Duration) error {
 // connected takes the result of an attempt. What failed for want of a link is read at once.
 func (d *driver) connected(r connection) {
 	c := &d.connect
-	c.active, c.tried = false, true
+	c.active = false
 	if r.err != nil {
 		c.at = d.now() + c.backoff.Next()
 		if !c.failing {
@@ -103,7 +139,9 @@ func (d *driver) connected(r connection) {
 		level = slog.LevelInfo
 	}
 	d.log.Log(context.Background(), level, "channel up", "where", d.channel.where())
-	c.up, c.failing, c.opened, c.before = true, false, d.now(), d.bus.replies
+	c.up, c.failing, c.before = true, false, d.bus.replies
+	c.opened = max(d.now(), 1)
+	c.used = c.opened
 	d.bus.attach(r.link)
 	for _, b := range d.blocks {
 		if b.cutOff && b.slot.Scheduled() && b.unit.health.State() != drivers.HealthDemoted {
@@ -118,7 +156,7 @@ func (d *driver) lost() {
 	c := &d.connect
 	d.log.Debug("channel lost", "where", d.channel.where(), "err", d.bus.cause)
 	c.up, c.at = false, d.now()
-	if d.bus.replies > c.before {
+	if d.bus.replies > c.before || errors.Is(d.bus.cause, errRenewed) || errors.Is(d.bus.cause, errIdle) {
 		c.backoff.Reset()
 		return
 	}

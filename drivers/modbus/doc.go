@@ -1,4 +1,4 @@
-// Package modbus drives Modbus TCP and Modbus RTU devices.
+// Package modbus drives Modbus devices: TCP, UDP and TLS, RTU and ASCII on serial lines and through sockets.
 //
 // Documents: MODBUS Application Protocol V1.1b3 (function codes, exceptions), MODBUS over Serial Line V1.02 (RTU
 // framing, silent intervals), MODBUS Messaging on TCP/IP V1.0b (MBAP header). Requests are packed and replies unpacked

@@ -27,6 +27,7 @@ type driver struct {
 	schedule drivers.Schedule[*block]
 	connect  connecting
 	burst    int           // writes served in a row
+	held     *job          // a write taken out of the queue that waits for the link
 	sweepAt  time.Duration // when to look for stale values
 
 	writes  chan *job
@@ -53,6 +54,8 @@ type block struct {
 	slot   *drivers.Slot[*block]
 
 	cutOff  bool          // the last read failed for want of a link
+	again   bool          // the link ended during the last read, which is done again on the next one
+	doubt   bool          // the device refused the block once, which it had read before
 	refused bool          // a single tag that the device refuses; it is tried more rarely
 	good    time.Duration // last good read
 	idle    time.Duration // when nobody watched any more; 0: somebody does, or never
@@ -196,8 +199,9 @@ func (d *driver) Run(ctx context.Context) error {
 	d.start = time.Now()
 	defer d.shutdown()
 	for ctx.Err() == nil {
-		d.dial(ctx)
+		d.rest()
 		d.events()
+		d.dial(ctx)
 		if !d.serve(ctx) {
 			d.sleep(ctx)
 		}
@@ -224,13 +228,14 @@ func (d *driver) serve(ctx context.Context) bool {
 	d.sweep(now)
 	next := d.schedule.Next()
 	due := next != nil && next.Due() <= now
+	if d.holding() {
+		return false
+	}
 	if !due || d.burst < writeBurst {
-		select {
-		case j := <-d.writes:
+		if j := d.nextWrite(); j != nil {
 			d.burst++
 			d.write(ctx, j)
 			return true
-		default:
 		}
 	}
 	d.burst = 0
@@ -241,10 +246,27 @@ func (d *driver) serve(ctx context.Context) bool {
 	return d.probe(ctx, now)
 }
 
-// events takes what happened outside without blocking.
+// nextWrite returns the write that is first in turn, nil if there is none.
+func (d *driver) nextWrite() *job {
+	if j := d.held; j != nil {
+		d.held = nil
+		return j
+	}
+	select {
+	case j := <-d.writes:
+		return j
+	default:
+		return nil
+	}
+}
+
+// events takes what happened outside without blocking. The end of the link is among it, so that nothing is sent on one
+// that the peer has closed.
 func (d *driver) events() {
 	for {
 		select {
+		case c, ok := <-d.chunks():
+			d.unasked(c, ok)
 		case r := <-d.connect.done:
 			d.connected(r)
 		case <-d.wake:
@@ -259,9 +281,9 @@ func (d *driver) events() {
 func (d *driver) sleep(ctx context.Context) {
 	d.bus.timer.Reset(max(0, d.nextTime()-d.now()))
 	defer d.bus.timer.Stop()
-	var chunks <-chan drivers.Chunk
-	if d.bus.link != nil {
-		chunks = d.bus.link.Chunks()
+	writes := d.writes
+	if d.held != nil {
+		writes = nil
 	}
 	select {
 	case <-ctx.Done():
@@ -270,29 +292,47 @@ func (d *driver) sleep(ctx context.Context) {
 		d.connected(r)
 	case <-d.wake:
 		d.resume()
-	case j := <-d.writes:
-		d.burst++
-		d.write(ctx, j)
-	case c, ok := <-chunks:
+	case d.held = <-writes:
+	case c, ok := <-d.chunks():
 		d.unasked(c, ok)
 	}
+}
+
+// chunks is what the link brings; nil, which never brings anything, without a link.
+func (d *driver) chunks() <-chan drivers.Chunk {
+	if d.bus.link == nil {
+		return nil
+	}
+	return d.bus.link.Chunks()
 }
 
 // forever is a time that nothing waits for.
 const forever = time.Hour
 
 func (d *driver) nextTime() time.Duration {
+	if d.holding() {
+		return d.now() + sweepEvery
+	}
+	next := d.nextUse()
+	switch {
+	case d.bus.link != nil && d.bus.idleClose > 0:
+		next = min(next, d.restAt())
+	case d.bus.link == nil && !d.connect.active && !d.bus.rests() && len(d.units) > 0:
+		next = min(next, d.connect.at)
+	}
+	return next
+}
+
+// nextUse is when something is to be sent next.
+func (d *driver) nextUse() time.Duration {
 	next := d.now() + forever
 	if s := d.schedule.Next(); s != nil {
-		next = min(next, s.Due())
+		next = s.Due()
 	}
 	for _, u := range d.units {
-		if u.health.State() == drivers.HealthDemoted && len(u.blocks) > 0 && d.bus.link != nil {
+		if u.health.State() == drivers.HealthDemoted && len(u.blocks) > 0 && (d.bus.link != nil || d.bus.rests()) {
 			next = min(next, u.health.ProbeAt())
 		}
-	}
-	if d.bus.link == nil && !d.connect.active && len(d.units) > 0 {
-		next = min(next, d.connect.at)
 	}
 	return next
 }

@@ -154,7 +154,7 @@ func TestNoConnection(t *testing.T) {
 		rec := r.watch("T")
 		r.run()
 		after(30 * time.Second)
-		wantStatuses(t, rec, "1s BadNoCommunication <nil>")
+		wantStatuses(t, rec, "0s BadNoCommunication <nil>")
 		if n := r.dials.Load(); n < 5 || n > 6 { // after 0, 1, 3, 7, 15 s, about
 			t.Errorf("%d attempts to connect in 30 s", n)
 		}
@@ -185,7 +185,10 @@ func TestCloseInsteadOfReply(t *testing.T) {
 		r.slave.Script(nil, modbussim.Close)
 		r.run()
 		after(1500 * time.Millisecond)
-		wantStatuses(t, rec, "0s Good 7", "1s UncertainNoCommunicationLastUsableValue 7", "1s Good 7")
+		wantStatuses(t, rec, "0s Good 7") // it was read again at once on a new connection
+		if n := r.dials.Load(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
 	})
 }
 

@@ -2,99 +2,117 @@ package modbus
 
 import (
 	"math"
-	"net"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/serial"
+	"github.com/edgeua/edgeua/drivers/socket"
 	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
 // TCP is the row for Modbus TCP in the table of drivers.
-func TCP() drivers.Kind { return drivers.Kind{Type: "ModbusTcp", Parse: parseTCP} }
+func TCP() drivers.Kind { return kind("ModbusTcp", framingTCP, "tcp") }
 
 // RTU is the row for Modbus RTU on a serial line in the table of drivers.
-func RTU() drivers.Kind { return drivers.Kind{Type: "ModbusRtu", Parse: parseRTU} }
+func RTU() drivers.Kind { return kind("ModbusRtu", framingRTU, "") }
+
+// Kinds are all rows of Modbus: each framing over each link that it is met on.
+func Kinds() []drivers.Kind {
+	return []drivers.Kind{
+		TCP(), RTU(),
+		kind("ModbusAscii", framingASCII, ""),
+		kind("ModbusRtuOverTcp", framingRTU, "tcp"),
+		kind("ModbusAsciiOverTcp", framingASCII, "tcp"),
+		kind("ModbusUdp", framingTCP, "udp"),
+	}
+}
+
+// kind makes a row of a framing and a network; without one it is a serial line.
+func kind(word string, f framing, network string) drivers.Kind {
+	return drivers.Kind{
+		Type: word,
+		Parse: func(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
+			s := r.Settings(e)
+			c := &channel{name: s.Required("Name"), framing: f}
+			s.Required("Type")
+			p := deviceParser{report: r, conversions: conversions}
+			if network == "" {
+				p.line(s, c)
+			} else {
+				p.socket(s, c, network)
+			}
+			s.Done()
+			c.devices = p.all(devices)
+			if n := len(c.share()); n < c.bus.connections {
+				s.Warn("Connections", "%d connections for %d units: each unit keeps to one, so only %d are made", c.bus.connections, n, n)
+			}
+			return c
+		},
+	}
+}
 
 // Defaults and bounds that need a name.
 const (
-	tcpPort    = 502
-	tcpTimeout = time.Second
-	rtuTimeout = 500 * time.Millisecond
+	tcpPort       = 502
+	tlsPort       = 802 // MODBUS/TCP Security
+	socketTimeout = time.Second
+	lineTimeout   = 500 * time.Millisecond
 	// A gap costs the time of its registers, a further request that of a round trip.
-	tcpGap  = 32
-	maxWait = time.Hour
-	maxUnit = 247 // on a serial line; higher ones are reserved
+	socketGap      = 32
+	maxWait        = time.Hour
+	maxUnit        = 247 // on a serial line; higher ones are reserved
+	maxConnections = 16
 )
 
-func parseTCP(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
-	s := r.Settings(e)
-	c := &channel{name: s.Required("Name")}
-	s.Required("Type")
-	host := s.Required("Host")
-	if strings.ContainsAny(host, "/ ") || strings.Contains(host, ":") && net.ParseIP(host) == nil {
-		s.Error("Host", "%s is not a host name or an address; the port goes into TcpPort", xmltree.Quote(host))
-	}
-	c.tcp = &tcpSettings{
-		address:        net.JoinHostPort(host, strconv.Itoa(s.Int("TcpPort", tcpPort, 1, math.MaxUint16))),
-		connectTimeout: s.Millis("ConnectTimeout", 3*time.Second, time.Millisecond, time.Minute),
+func (p *deviceParser) socket(s *xmltree.Settings, c *channel, network string) {
+	p.maxUnit, p.timeout, p.gap = math.MaxUint8, socketTimeout, socketGap
+	c.socket = socket.Parse(p.report, s, network, tcpPort, tlsPort)
+	c.bus = busSettings{
 		connectDelay:   s.Millis("ConnectDelay", 0, 0, time.Minute),
+		idleClose:      s.Millis("IdleClose", 0, 0, 24*maxWait),
 		reconnectAfter: s.Int("ReconnectAfterTimeouts", 3, 0, 1000),
+		connections:    s.Int("Connections", 1, 1, maxConnections),
 	}
-	s.Done()
-	p := deviceParser{report: r, conversions: conversions, maxUnit: math.MaxUint8, timeout: tcpTimeout, gap: tcpGap}
-	c.devices = p.all(devices)
-	return c
+	if c.framing == framingTCP {
+		c.bus.lenientIDs = s.Choice("TransactionIdCheck", "strict", "strict", "lenient") == "lenient"
+		return
+	}
+	p.minUnit, p.maxUnit = 1, maxUnit
+	p.delays(s, c, "off")
 }
 
-func parseRTU(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
-	s := r.Settings(e)
-	c := &channel{name: s.Required("Name"), rtu: &rtuSettings{}}
-	s.Required("Type")
-	c.rtu.port = parsePort(s)
-	c.rtu.echo = map[string]echoState{"off": echoOff, "on": echoOn, "auto": echoAuto}[s.Choice("LocalEcho", "auto", "off", "on", "auto")]
-	c.rtu.interFrameDelay = s.Millis("InterFrameDelay", 0, 0, time.Minute)
-	c.rtu.unitChangeDelay = s.Millis("UnitChangeDelay", 0, 0, time.Minute)
-	c.rtu.startupDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
-	s.Done()
-	p := deviceParser{report: r, conversions: conversions, minUnit: 1, maxUnit: maxUnit, timeout: rtuTimeout, gap: rtuGap(c.rtu.port)}
-	c.devices = p.all(devices)
-	return c
+func (p *deviceParser) line(s *xmltree.Settings, c *channel) {
+	parity := serial.Config{BaudRate: 19200, DataBits: 8, Parity: 'E', StopBits: 1} // Modbus over Serial Line V1.02, 3.2
+	if c.framing == framingASCII {
+		parity.DataBits = 7
+	}
+	c.line = serial.Parse(p.report, s, parity)
+	if c.framing == framingRTU && c.line.DataBits != 8 {
+		s.Error("DataBits", "%d cannot carry the bytes of Modbus RTU; it needs 8", c.line.DataBits)
+	}
+	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, lineGap(c)
+	p.delays(s, c, "auto")
+	c.bus.connectDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
 }
 
-// parsePort reads a serial line; the defaults are those of Modbus over Serial Line V1.02, 3.2.
-func parsePort(s *xmltree.Settings) serial.Config {
-	c := serial.Config{
-		Port:     s.Required("Port"),
-		BaudRate: s.Int("BaudRate", 19200, 1, 4000000),
-		DataBits: s.Int("DataBits", 8, 5, 8),
-		Parity:   (s.Choice("Parity", "E", "N", "E", "O") + "E")[0],
-		StopBits: s.Int("StopBits", 1, 1, 2),
-	}
-	if !serial.ValidBaudRate(c.BaudRate) {
-		s.Error("BaudRate", "%d is not a rate that serial ports have, such as 9600, 19200 or 115200", c.BaudRate)
-		c.BaudRate = 19200
-	}
-	if c.DataBits != 8 {
-		s.Error("DataBits", "%d cannot carry the bytes of Modbus RTU; it needs 8", c.DataBits)
-	}
-	return c
+// delays reads what concerns a line that several devices share.
+func (p *deviceParser) delays(s *xmltree.Settings, c *channel, echo string) {
+	c.bus.echo = map[string]echoState{"off": echoOff, "on": echoOn, "auto": echoAuto}[s.Choice("LocalEcho", echo, "off", "on", "auto")]
+	c.bus.interFrameDelay = s.Millis("InterFrameDelay", 0, 0, time.Minute)
+	c.bus.unitChangeDelay = s.Millis("UnitChangeDelay", 0, 0, time.Minute)
 }
 
 // thinkingTime is what devices take before they answer, for want of a measurement.
 const thinkingTime = 10 * time.Millisecond
 
-// rtuGap is the number of registers that take as long on the wire as a further request: 13 characters of request and
-// reply besides the data, two silent intervals, and the device's thinking time.
-func rtuGap(p serial.Config) int {
-	c := p.Character()
-	silence := c * 7 / 2
-	if p.BaudRate > fastLine {
-		silence = fastLineSilence
-	}
-	return int((13*c + 2*silence + thinkingTime) / (2 * c))
+// lineGap is the number of registers that take as long on the wire as a further request: request and reply without
+// data, two silent intervals, and the device's thinking time.
+func lineGap(c *channel) int {
+	size, character := c.framing.codec().size, c.line.Character()
+	register := time.Duration(size(2)-size(0)) * character
+	return int((time.Duration(size(5)+size(2))*character + 2*lineSilence(c.framing, c.line) + thinkingTime) / register)
 }
 
 // deviceParser reads the devices of one channel.

@@ -76,8 +76,8 @@ func TestParseSerialLine(t *testing.T) {
 	const devices = `<Device Name="D" Channel="Bus1" Unit="1" Addressing="protocol0"><Group Name="G"><Tag Name="T" Address="h0" Type="Int16"/></Group></Device>`
 	c := parseGood(t, RTU(), `<Channel Name="Bus1" Type="ModbusRtu" Port="/dev/ttyS0"/>`+devices)
 	want := serial.Config{Port: "/dev/ttyS0", BaudRate: 19200, DataBits: 8, Parity: 'E', StopBits: 1}
-	if c.rtu.port != want || c.rtu.echo != echoAuto || c.devices[0].timeout != 500*time.Millisecond {
-		t.Errorf("%+v, timeout %v", c.rtu, c.devices[0].timeout)
+	if *c.line != want || c.bus.echo != echoAuto || c.devices[0].timeout != 500*time.Millisecond {
+		t.Errorf("%+v, timeout %v", c, c.devices[0].timeout)
 	}
 	if got := c.Summary(); got != "Modbus RTU /dev/ttyS0 19200 8E1, 1 devices, 1 tags" {
 		t.Error(got)
@@ -87,8 +87,8 @@ func TestParseSerialLine(t *testing.T) {
 		t.Errorf("gap %d", gap)
 	}
 	c = parseGood(t, RTU(), `<Channel Name="Bus1" Type="ModbusRtu" Port="/dev/ttyS0" BaudRate="115200" Parity="N" StopBits="2" LocalEcho="off"/>`+devices)
-	if c.rtu.port.Parity != 'N' || c.rtu.echo != echoOff || c.wiring().silence != fastLineSilence {
-		t.Errorf("%+v", c.rtu)
+	if c.line.Parity != 'N' || c.bus.echo != echoOff || c.wiring().silence != fastLineSilence {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -10,8 +11,34 @@ import (
 // exceptionBit marks the function code of a refusal (Application Protocol, 7).
 const exceptionBit = 0x80
 
-// replySize tells how long the PDU of a regular reply to the request PDU is; 0 for a function that is not known.
+// maxPDU is the most that a PDU has (Application Protocol, 4.1).
+const maxPDU = 253
+
+// Function codes without a method in the library, or with one that does not work (Application Protocol, 6).
+const (
+	funcReadExceptionStatus = 7
+	funcDiagnostics         = 8
+	funcCommEventCounter    = 11
+	funcCommEventLog        = 12
+	funcReportServerID      = 17
+	funcReadFileRecord      = 20
+	funcWriteFileRecord     = 21
+	funcEncapsulated        = 43
+)
+
+// replySize tells how long the PDU of a regular reply to the request PDU is; 0 if only the reply itself tells, or for a
+// function that is not known.
 func replySize(request []byte) int {
+	switch request[0] {
+	case funcReadExceptionStatus:
+		return 2
+	case funcCommEventCounter:
+		return 5
+	case funcDiagnostics:
+		return len(request)
+	case modbus.FuncCodeMaskWriteRegister:
+		return 7
+	}
 	if len(request) < 5 {
 		return 0
 	}
@@ -19,13 +46,43 @@ func replySize(request []byte) int {
 	switch request[0] {
 	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs:
 		return 2 + (quantity+7)/8
-	case modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters:
+	case modbus.FuncCodeReadHoldingRegisters, modbus.FuncCodeReadInputRegisters, modbus.FuncCodeReadWriteMultipleRegisters:
 		return 2 + 2*quantity
 	case modbus.FuncCodeWriteSingleCoil, modbus.FuncCodeWriteSingleRegister,
 		modbus.FuncCodeWriteMultipleCoils, modbus.FuncCodeWriteMultipleRegisters:
 		return 5
 	}
 	return 0
+}
+
+// longestReply is replySize, or what a reply can have at most.
+func longestReply(request []byte) int {
+	if n := replySize(request); n > 0 {
+		return n
+	}
+	return maxPDU
+}
+
+// measure takes the length of a regular reply from its own head: less than 0 if that cannot be told yet, 0 for a
+// function that is not known.
+func measure(request, head []byte) int {
+	switch head[0] {
+	case modbus.FuncCodeReadCoils, modbus.FuncCodeReadDiscreteInputs, modbus.FuncCodeReadHoldingRegisters,
+		modbus.FuncCodeReadInputRegisters, modbus.FuncCodeReadWriteMultipleRegisters,
+		funcCommEventLog, funcReportServerID, funcReadFileRecord, funcWriteFileRecord:
+		if len(head) < 2 {
+			return -1
+		}
+		return 2 + int(head[1])
+	case modbus.FuncCodeReadFIFOQueue:
+		if len(head) < 3 {
+			return -1
+		}
+		return 3 + int(binary.BigEndian.Uint16(head[1:]))
+	case funcEncapsulated:
+		return measureIdentity(head)
+	}
+	return replySize(request)
 }
 
 // checkReply compares the PDU of a reply with that of its request. What passes is safe for the library to unpack and
@@ -42,14 +99,28 @@ func checkReply(request, reply []byte) error {
 	case reply[0] != request[0]:
 		return fmt.Errorf("function %d answers function %d", reply[0], request[0])
 	}
-	size := replySize(request)
-	if len(reply) != size {
-		return fmt.Errorf("%d bytes answer a request for %d", len(reply), size)
-	}
-	if isRead(request) && int(reply[1]) != size-2 {
-		return fmt.Errorf("byte count %d where %d was asked for", reply[1], size-2)
+	want := replySize(request)
+	switch size := measure(request, reply); {
+	case want > 0 && len(reply) != want:
+		return fmt.Errorf("%d bytes answer a request for %d", len(reply), want)
+	case len(reply) != size:
+		return fmt.Errorf("the reply has %d bytes and announces %d", len(reply), size)
+	case !acknowledges(request, reply):
+		return fmt.Errorf("function %d is acknowledged for something else", request[0])
 	}
 	return nil
+}
+
+// acknowledges tells whether the reply repeats what it must repeat of the request, for functions that the library does
+// not check.
+func acknowledges(request, reply []byte) bool {
+	switch request[0] {
+	case funcDiagnostics:
+		return len(request) >= 3 && bytes.Equal(request[:3], reply[:3])
+	case funcWriteFileRecord:
+		return bytes.Equal(request, reply)
+	}
+	return true
 }
 
 // isRead tells whether the PDU asks for data. The reply to such a request can never equal it.

@@ -14,8 +14,6 @@ func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
 	d.schedule.Served(b.slot, now)
 	switch {
 	case b.group.subscribed && d.unwatched(b, now):
-	case d.bus.link == nil && !d.connect.tried:
-		b.cutOff = true // and still BadWaitingForInitialData
 	case d.bus.link == nil, b.unit.health.State() == drivers.HealthDemoted:
 		b.fail(drivers.NoCommunication, time.Now())
 	default:
@@ -35,20 +33,34 @@ func (b *block) tries() int {
 // poll reads a block and publishes what came of it.
 func (d *driver) poll(ctx context.Context, b *block, tries int) {
 	data, err := d.persist(ctx, b, tries)
+	defer d.bus.settle()
 	if ctx.Err() != nil {
 		return
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case cutOff(err) && !d.connect.failing && !b.again: // a new link may be there in a moment
+		b.again = true
+		d.schedule.Hasten(b.slot, d.now())
+		return
+	default:
+		b.again = false
 		d.failed(b, err)
 		return
 	}
-	b.good, b.cutOff = d.now(), false
+	b.good, b.cutOff, b.doubt, b.again = max(d.now(), 1), false, false, false
 	if b.refused {
 		b.refused, b.slot.Period = false, b.group.period
 		d.schedule.At(b.slot, b.good+b.slot.Period)
 	}
 	d.publish(b, data)
 	d.alive(b.unit)
+}
+
+// cutOff tells whether a request failed for want of a link.
+func cutOff(err error) bool {
+	f := faultOf(err)
+	return f == drivers.LinkLost || f == drivers.NoCommunication
 }
 
 // persist repeats a read that failed by chance.
@@ -76,13 +88,26 @@ func (d *driver) failed(b *block, err error) {
 	f := faultOf(err)
 	d.judge(b.unit, f)
 	if f == drivers.IllegalAddress || f == drivers.IllegalValue {
-		if d.split(b) {
+		if d.refuse(b) {
 			return
 		}
-		d.quarantine(b)
 	}
 	d.log.Debug("read failed", "unit", b.unit.id, "area", b.area.String(), "from", b.start, "count", b.count, "err", err)
 	b.fail(f, time.Now())
+}
+
+// refuse draws the consequence of a refusal. What could be read before is given a second chance, because some devices
+// refuse everything for a moment. It returns true if the block is gone.
+func (d *driver) refuse(b *block) bool {
+	if b.good > 0 && !b.doubt {
+		b.doubt = true
+		return false
+	}
+	if d.split(b) {
+		return true
+	}
+	d.quarantine(b)
+	return false
 }
 
 // split replaces a block that the device refused by smaller ones, which are tried at once.

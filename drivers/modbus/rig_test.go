@@ -112,10 +112,13 @@ func newRig(t *testing.T, text string) *rig {
 	t.Helper()
 	r := &rig{t: t, slave: modbussim.NewMap(), done: make(chan struct{})}
 	c := parseGood(t, TCP(), text)
-	w := tcpWiring(r.dial)
-	w.reconnectAfter, w.connectDelay = c.tcp.reconnectAfter, c.tcp.connectDelay
-	r.bind(c, w)
+	r.bind(c, c.socketWiring(r.dial))
 	return r
+}
+
+// dial connects to the slave, which speaks Modbus TCP.
+func (r *rig) dial(ctx context.Context) (drivers.Link, error) {
+	return r.pipe(func(server net.Conn) { modbussim.ServeConn(ctx, server, r.slave) })
 }
 
 func (r *rig) bind(c *channel, w wiring) {
@@ -129,18 +132,21 @@ func (r *rig) bind(c *channel, w wiring) {
 	r.driver.Bind(vars)
 }
 
-func (r *rig) dial(ctx context.Context) (net.Conn, error) {
+// pipe is a link in memory with a slave at the other end.
+func (r *rig) pipe(serve func(server net.Conn)) (drivers.Link, error) {
 	r.dials.Add(1)
 	if r.down.Load() {
 		return nil, errRefused
 	}
 	client, server := net.Pipe()
-	go modbussim.ServeConn(ctx, server, r.slave)
+	go serve(server)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns = append(r.conns, server)
-	return client, nil
+	return drivers.NewNetLink(client, linkWriteTimeout), nil
 }
+
+const linkWriteTimeout = 2 * time.Second
 
 // hangUp closes all connections at the slave's end.
 func (r *rig) hangUp() {

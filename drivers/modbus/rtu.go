@@ -1,18 +1,33 @@
 package modbus
 
+import "github.com/goburrow/modbus"
+
 // RTU frames (Modbus over Serial Line V1.02, 2.5.1): unit, PDU, CRC with the low byte first.
 const (
 	rtuOverhead = 3
 	rtuMax      = 256
 )
 
+func rtuCodec() codec {
+	return codec{
+		frame:  rtuFramer,
+		size:   func(pdu int) int { return rtuOverhead + pdu },
+		unpack: func(_, adu []byte) query { return query{adu: adu, unit: adu[0], pdu: adu[1 : len(adu)-2]} },
+		packager: func(unit byte) modbus.Packager {
+			h := modbus.NewRTUClientHandler("") // never opened: only its packager is used
+			h.SlaveId = unit
+			return h
+		},
+	}
+}
+
 // rtuFramer frames Modbus RTU. There is neither a start mark nor a length, and pauses cannot be trusted behind a USB
 // adapter, so it looks at every position for the head of an answer, takes the length from there, and believes it when
 // the CRC holds. The CRC of everything received would not do: a valid frame followed by 0x00 has a valid CRC as well.
-func rtuFramer(request, received []byte) found {
+func rtuFramer(q *query, received []byte) found {
 	best := found{verdict: more}
 	for at := range received {
-		f := rtuAt(request, received[at:])
+		f := rtuAt(q, received[at:])
 		f.skip = at
 		switch {
 		case f.verdict == reply:
@@ -25,26 +40,22 @@ func rtuFramer(request, received []byte) found {
 }
 
 // rtuAt looks for the answer at the start of b; more means that there is none, or not yet.
-func rtuAt(request, b []byte) found {
-	if len(b) < rtuOverhead+2 || b[0] != request[0] || b[1]&^exceptionBit != request[1] {
+func rtuAt(q *query, b []byte) found {
+	if len(b) < rtuOverhead+2 || b[0] != q.unit || b[1]&^exceptionBit != q.pdu[0] {
 		return found{verdict: more}
 	}
 	size := rtuOverhead + 2 // an exception
-	if b[1] == request[1] {
-		size = rtuReplySize(b)
+	if b[1] == q.pdu[0] {
+		// The length is taken from its own head, so that a reply with a wrong count is seen as such.
+		if size = measure(q.pdu, b[1:]); size <= 0 {
+			return found{verdict: more}
+		}
+		size += rtuOverhead
 	}
 	if size > len(b) || rtuCRC(b[:size]) != 0 {
 		return found{verdict: more}
 	}
-	return judge(request[1:len(request)-2], b[1:size-2], found{size: size})
-}
-
-// rtuReplySize takes the length of a regular reply from its own head, so that one with a wrong count is seen as such.
-func rtuReplySize(b []byte) int {
-	if isRead(b[1:]) {
-		return rtuOverhead + 2 + int(b[2])
-	}
-	return rtuOverhead + 5
+	return judge(q.pdu, b[1:size-2], found{size: size})
 }
 
 // rtuCRC is CRC-16/MODBUS; over a frame with its CRC it is 0.

@@ -17,15 +17,11 @@ func newRTURig(t *testing.T, channelSettings, devices string, echo bool) *rig {
 	t.Helper()
 	r := &rig{t: t, slave: modbussim.NewMap(), done: make(chan struct{})}
 	c := parseGood(t, RTU(), `<Channel Name="Line1" Type="ModbusRtu" Port="/dev/none" `+channelSettings+`/>`+devices)
-	w := c.rtu.wiring()
+	w := c.wiring()
 	w.dial = func(ctx context.Context) (drivers.Link, error) {
-		r.dials.Add(1)
-		client, server := net.Pipe()
-		go func() {
-			line := echoing{server, echo}
-			_ = modbussim.ServeRTU(ctx, line, r.slave) // ends with the pipe
-		}()
-		return drivers.NewNetLink(client, writeTimeout), nil
+		return r.pipe(func(server net.Conn) {
+			_ = modbussim.ServeRTU(ctx, echoing{server, echo}, r.slave) // ends with the pipe
+		})
 	}
 	r.bind(c, w)
 	return r

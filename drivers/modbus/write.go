@@ -78,6 +78,7 @@ func (d *driver) write(ctx context.Context, j *job) {
 		return
 	}
 	err := d.send(ctx, j)
+	defer d.bus.settle()
 	switch {
 	case err == nil:
 		d.alive(u)

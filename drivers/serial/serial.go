@@ -10,6 +10,7 @@
 package serial
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -21,6 +22,11 @@ type Config struct {
 	DataBits int  // 5 to 8
 	Parity   byte // 'N', 'E' or 'O'
 	StopBits int  // 1 or 2
+}
+
+// String is for people: /dev/ttyUSB0 19200 8E1.
+func (c *Config) String() string {
+	return fmt.Sprintf("%s %d %d%c%d", c.Port, c.BaudRate, c.DataBits, c.Parity, c.StopBits)
 }
 
 // Character is the time of one character on the wire: a start bit, data, parity and stop bits.

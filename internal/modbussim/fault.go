@@ -13,6 +13,7 @@ type Exchange struct {
 	Delay time.Duration
 
 	drop, close, echo, replay bool
+	times                     int // that the frame is sent; 0: once
 	before, after             []byte
 	cut                       int // bytes of the frame that are sent; 0: all
 	split                     int // bytes sent before the pause
@@ -77,6 +78,9 @@ func Around(before, after []byte) Fault {
 
 // Echo sends the request back instead of an answer.
 func Echo(x *Exchange) { x.echo = true }
+
+// Double sends the answer twice.
+func Double(x *Exchange) { x.times = 2 }
 
 // Replay sends the previous answer once more instead of the right one.
 func Replay(x *Exchange) { x.replay = true }

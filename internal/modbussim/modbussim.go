@@ -1,8 +1,9 @@
 // Package modbussim is a Modbus slave in the process: a register map with signals that change by themselves, served over
-// Modbus TCP or RTU, for the demo and for tests. Tests can script faults request by request.
+// Modbus TCP, UDP, RTU or ASCII, for the demo and for tests. Tests can script faults request by request.
 //
-// It follows the MODBUS Application Protocol V1.1b3 for the functions 1 to 6, 15 and 16 and shares no code with the
-// driver, so that an error in one does not hide in the other. Left out: all other functions, and time on the wire.
+// It follows the MODBUS Application Protocol V1.1b3 for the functions 1 to 8, 11, 15 to 17, 22 to 24 and 43/14 and
+// shares no code with the driver, so that an error in one does not hide in the other. Left out: all other functions, and
+// time on the wire.
 package modbussim
 
 import (
@@ -41,6 +42,9 @@ type Map struct {
 	Refuse func(unit byte, pdu []byte) byte
 	// Trace, if set, sees every request. It must be set before serving.
 	Trace func(unit byte, pdu []byte)
+	// Identity are the objects of Read Device Identification, from vendor name on; nil: not supported. It must be set
+	// before serving.
+	Identity []string
 
 	start time.Time
 	mu    sync.Mutex
@@ -158,6 +162,11 @@ func (u *unit) update(elapsed time.Duration) {
 // answer appends the reply PDU to dst. The caller holds mu.
 func (m *Map) answer(dst []byte, id byte, pdu []byte) []byte {
 	u := m.units[id]
+	if u == nil && id == 0 { // a broadcast, for all
+		for _, u := range m.units {
+			_, _ = u.serve(nil, pdu)
+		}
+	}
 	if u == nil {
 		return append(dst, pdu[0]|0x80, GatewayTarget)
 	}
@@ -168,7 +177,7 @@ func (m *Map) answer(dst []byte, id byte, pdu []byte) []byte {
 	}
 	u.update(time.Since(m.start))
 	head := len(dst)
-	dst, code := u.serve(dst, pdu)
+	dst, code := m.serve(u, dst, pdu)
 	if code != 0 {
 		return append(dst[:head], pdu[0]|0x80, code)
 	}
@@ -176,6 +185,9 @@ func (m *Map) answer(dst []byte, id byte, pdu []byte) []byte {
 }
 
 func (u *unit) serve(dst, pdu []byte) ([]byte, byte) {
+	if len(pdu) == 3 && pdu[0] == 24 {
+		return u.fifo(dst, pdu)
+	}
 	if len(pdu) < 5 {
 		return dst, IllegalFunction
 	}
@@ -191,6 +203,10 @@ func (u *unit) serve(dst, pdu []byte) ([]byte, byte) {
 		return u.write(dst, pdu, HoldingRegisters, offset, []uint16{uint16(count)})
 	case 15, 16:
 		return u.writeMany(dst, pdu, offset, count)
+	case 22:
+		return u.maskWrite(dst, pdu)
+	case 23:
+		return u.readWrite(dst, pdu)
 	}
 	return dst, IllegalFunction
 }

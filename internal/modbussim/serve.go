@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -58,9 +60,56 @@ func ServeConn(ctx context.Context, conn net.Conn, m *Map) {
 	}
 }
 
+// ServeUDP answers Modbus over UDP until ctx ends or the socket, which it closes, fails.
+func ServeUDP(ctx context.Context, conn net.PacketConn, m *Map) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	var in [300]byte
+	for {
+		n, from, err := conn.ReadFrom(in[:])
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case n < 8 || n != 6+int(binary.BigEndian.Uint16(in[4:])):
+			continue
+		}
+		if request := in[:n]; !m.answerTCP(ctx, datagram{conn, from}, request) {
+			return errors.Join(conn.Close())
+		}
+	}
+}
+
+// datagram writes to one peer.
+type datagram struct {
+	net.PacketConn
+	to net.Addr
+}
+
+func (d datagram) Write(p []byte) (int, error) { return d.WriteTo(p, d.to) }
+
+// answerTCP answers one request with an MBAP header; false ends the connection.
+func (m *Map) answerTCP(ctx context.Context, w io.Writer, request []byte) bool {
+	x := m.exchange(nil, request[6], request[7:])
+	x.ID += binary.BigEndian.Uint16(request)
+	frame := append(make([]byte, 0, 300), byte(x.ID>>8), byte(x.ID), 0, 0, 0, byte(len(x.PDU)+1), x.Unit)
+	return m.send(ctx, w, &x, request, append(frame, x.PDU...))
+}
+
 // ServeRTU answers Modbus RTU until reading fails. Requests to units that are not in the map are ignored, as on a line
 // with several slaves.
 func ServeRTU(ctx context.Context, line io.ReadWriter, m *Map) error {
+	return m.serveLine(ctx, line, nextRTU, m.serveRTU)
+}
+
+// ServeASCII does the same for Modbus ASCII.
+func ServeASCII(ctx context.Context, line io.ReadWriter, m *Map) error {
+	return m.serveLine(ctx, line, nextASCII, m.serveASCII)
+}
+
+// serveLine cuts requests out of what a line brings.
+func (m *Map) serveLine(ctx context.Context, line io.ReadWriter, next func([]byte) (int, int), serve func(context.Context, io.Writer, []byte) bool) error {
 	var received []byte
 	var buf [256]byte
 	for {
@@ -70,12 +119,12 @@ func ServeRTU(ctx context.Context, line io.ReadWriter, m *Map) error {
 		}
 		received = append(received, buf[:n]...)
 		for {
-			skip, size := nextRTU(received)
+			skip, size := next(received)
 			received = received[skip:]
 			if size == 0 {
 				break
 			}
-			if !m.serveRTU(ctx, line, received[:size]) {
+			if !serve(ctx, line, received[:size]) {
 				return nil
 			}
 			received = received[size:]
@@ -88,14 +137,51 @@ func (m *Map) serveRTU(ctx context.Context, line io.Writer, request []byte) bool
 		return true
 	}
 	x := m.exchange(nil, request[0], request[1:len(request)-2])
+	if request[0] == 0 { // nobody answers a broadcast
+		return true
+	}
 	frame := appendCRC(append([]byte{x.Unit}, x.PDU...))
 	return m.send(ctx, line, &x, request, frame)
+}
+
+func (m *Map) serveASCII(ctx context.Context, line io.Writer, request []byte) bool {
+	b, err := hex.DecodeString(string(request[1 : len(request)-2]))
+	if err != nil || len(b) < 3 || sum(b) != 0 || !m.knows(b[0]) {
+		return true
+	}
+	x := m.exchange(nil, b[0], b[1:len(b)-1])
+	if b[0] == 0 {
+		return true
+	}
+	frame := append([]byte{x.Unit}, x.PDU...)
+	frame = append(frame, -sum(frame))
+	return m.send(ctx, line, &x, request, fmt.Appendf(nil, ":%X\r\n", frame))
+}
+
+func sum(b []byte) (s byte) {
+	for _, c := range b {
+		s += c
+	}
+	return s
+}
+
+// nextASCII finds a request between a colon and CR LF: bytes to skip, and its size, 0 if it is not complete.
+func nextASCII(b []byte) (skip, size int) {
+	end := bytes.Index(b, []byte("\r\n"))
+	if end < 0 {
+		return max(0, bytes.LastIndexByte(b, ':')), 0
+	}
+	colon := bytes.LastIndexByte(b[:end], ':')
+	if colon < 0 {
+		return end + 2, 0
+	}
+	return colon, end + 2 - colon
 }
 
 func (m *Map) knows(id byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.units[id] != nil
+	return m.units[id] != nil || id == 0
 }
 
 // nextRTU finds a request: bytes to skip, and its size, 0 if it is not complete.
@@ -115,12 +201,32 @@ func nextRTU(b []byte) (skip, size int) {
 // requestSize is 0 if it cannot be told yet, and less than 0 if this is no request.
 func requestSize(b []byte) int {
 	switch {
+	case len(b) < 4:
+		return 0
+	case b[1] == 7 || b[1] == 11 || b[1] == 17:
+		return 4
+	case len(b) < 6:
+		return 0
+	case b[1] == 24:
+		return 6
+	case len(b) < 7:
+		return 0
+	case b[1] == 43:
+		return 7
 	case len(b) < 8:
 		return 0
 	case b[1] >= 1 && b[1] <= 6:
 		return 8
+	case b[1] == 8:
+		return 8
 	case b[1] == 15 || b[1] == 16:
 		return 9 + int(b[6])
+	case b[1] == 22:
+		return 10
+	case b[1] == 23 && len(b) < 11:
+		return 0
+	case b[1] == 23:
+		return 13 + int(b[10])
 	}
 	return -1
 }
@@ -202,6 +308,9 @@ func (x *Exchange) shape(request, frame []byte) []byte {
 	}
 	if x.cut > 0 {
 		frame = frame[:min(x.cut, len(frame))]
+	}
+	if x.times > 1 {
+		frame = bytes.Repeat(frame, x.times)
 	}
 	if len(x.before)+len(x.after) > 0 {
 		frame = slices.Concat(x.before, frame, x.after)
