@@ -7,10 +7,13 @@ import (
 	"time"
 )
 
-// forServers opens ports whose connections notice a server that has vanished, or a NAT that has forgotten them.
+// forServers opens ports whose connections notice within about 30 s a server that has vanished, or a NAT that has
+// forgotten them.
 func forServers() *net.ListenConfig {
-	dialer := systemDialer(DefaultKeepAlive)
-	return &net.ListenConfig{KeepAliveConfig: dialer.KeepAliveConfig, Control: dialer.Control} // accepted sockets inherit it
+	const interval = 5 * time.Second
+	return &net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: DefaultKeepAlive, Interval: interval, Count: keepAliveProbes,
+	}}
 }
 
 // listenAll opens all ports or none.

@@ -89,6 +89,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newDemo(), newListen(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newDemo(), newListen(), newBridge(), newVersion())
 	return root
 }
