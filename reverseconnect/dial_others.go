@@ -7,5 +7,7 @@ import (
 	"time"
 )
 
-// setUserTimeout does nothing: keepalive alone has to notice.
-func setUserTimeout(syscall.RawConn, time.Duration) error { return nil }
+const canBindInterface = false
+
+// setOptions does nothing: keepalive alone has to notice a client that has vanished.
+func setOptions(syscall.RawConn, time.Duration, string) error { return nil }

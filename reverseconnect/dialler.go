@@ -25,15 +25,22 @@ const (
 // at most one, the spare, has no SecureChannel yet.
 type dialler struct {
 	Target
-	m       *Manager
-	address string
-	dial    func(ctx context.Context, network, address string) (net.Conn, error)
-	log     *slog.Logger
-	events  chan event    // from the sockets, room for all they send
-	now     chan struct{} // from ConnectNow, room for one
+	m         *Manager
+	addresses []string // of URL and Alternatives
+	dial      dialFunc
+	log       *slog.Logger
+	events    chan event    // from the sockets, room for all they send
+	now       chan struct{} // from ConnectNow, room for one
+	gone      chan struct{} // closed when run has ended
+
+	// guarded by Manager.mu until run starts
+	started bool
+	cancel  context.CancelFunc // ends run
+	after   <-chan struct{}    // the one that this one replaces is gone; nil: there is none
 
 	// owned by the goroutine of run
 	state   State
+	at      int // in addresses
 	retry   retry
 	journal journal
 	slot    *slot                // asked for or held, until a socket has it
@@ -46,26 +53,35 @@ type dialler struct {
 	status TargetStatus // guarded by mu
 }
 
-func newDialler(m *Manager, t *Target, address string) *dialler {
+func newDialler(m *Manager, t *Target, addresses []string) *dialler {
 	d := &dialler{
-		Target: *t, m: m, address: address, dial: m.dial,
+		Target: *t, m: m, addresses: addresses, dial: t.dialFunc(m.dial),
 		log:     m.log.With("url", t.URL, "server_uri", t.ServerURI, "endpoint_url", t.EndpointURL),
 		events:  make(chan event, eventsPerSocket*t.SocketsPerClient),
 		now:     make(chan struct{}, 1),
+		gone:    make(chan struct{}),
 		retry:   newRetry(t, m.rand),
 		journal: newJournal(),
 		open:    make(map[*socket]struct{}),
 		status:  TargetStatus{URL: t.URL, EndpointURL: t.EndpointURL},
 	}
-	if d.dial == nil {
-		d.dial = systemDialer(t.KeepAlive).DialContext
+	if t.Disabled {
+		d.status.State = Disabled
 	}
 	return d
 }
 
 // run calls the client until ctx is done.
 func (d *dialler) run(ctx context.Context) {
+	defer close(d.gone)
+	if d.after != nil {
+		<-d.after // soon: it has been told to end
+	}
 	d.update(func(s *TargetStatus) { s.StateSince = time.Now() })
+	if d.Disabled {
+		<-ctx.Done()
+		return
+	}
 	for ctx.Err() == nil {
 		d.state = d.step(ctx)
 	}
@@ -175,7 +191,7 @@ func (d *dialler) dialling(ctx context.Context) State {
 func (d *dialler) call(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.ConnectTimeout)
 	defer cancel()
-	nc, err := d.dial(ctx, "tcp", d.address)
+	nc, err := d.dial(ctx, "tcp", d.addresses[d.at])
 	if err != nil {
 		return nil, err
 	}
@@ -257,6 +273,9 @@ func (d *dialler) active(ctx context.Context) State {
 		case ev := <-d.events:
 			d.forget(ev.from)
 			reason = channelReason(ev.report)
+			if ev.report.Refused {
+				return d.failed(reason, d.retry.rejected)
+			}
 		}
 	}
 	d.retry.atOnce(time.Now())
@@ -283,6 +302,8 @@ func (d *dialler) lost(ev event) State {
 	d.forget(ev.from)
 	reason := serveReason(ev.report)
 	switch {
+	case ev.report.Refused:
+		return d.failed(reason, d.retry.rejected)
 	case ev.report.PeerError != nil:
 		peer := ev.report.PeerError
 		d.update(func(s *TargetStatus) { s.RejectCode, s.RejectReason = peer.Code, escape(peer.Reason) })
@@ -310,9 +331,15 @@ func (d *dialler) hangUp() {
 }
 
 // channelClosed takes note that a socket other than the spare has ended: the client is called again at once,
-// whatever delay the spare has earned.
+// whatever delay the spare has earned, unless it turned out to be somebody else.
 func (d *dialler) channelClosed(ev event) {
 	d.forget(ev.from)
+	if ev.report.Refused {
+		d.retry.rejected(time.Now())
+		d.update(func(s *TargetStatus) { s.LastError, s.LastErrorTime = channelReason(ev.report), time.Now() })
+		d.show(d.state)
+		return // the server has logged it
+	}
 	d.retry.atOnce(time.Now())
 	d.journal.succeeded()
 	d.show(d.state)
@@ -356,6 +383,7 @@ func (d *dialler) shut() {
 // failed ends an attempt that earned a delay. A client that only takes no spare is not down.
 func (d *dialler) failed(reason string, delay func(time.Time)) State {
 	delay(time.Now())
+	d.at = (d.at + 1) % len(d.addresses)
 	if d.activeSockets() > 0 {
 		return d.ended(reason, d.log.Info)
 	}

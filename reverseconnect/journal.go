@@ -16,6 +16,7 @@ const (
 type journal struct {
 	furthest State              // how far the last call got
 	told     bool               // this call is told from its first step on
+	refused  bool               // the last call was refused when its channel was open
 	outcomes map[string]outcome // failures since the last success
 	pace     pacer              // of calls that follow a success
 }
@@ -31,7 +32,7 @@ func newJournal() journal {
 
 // begin starts a call.
 func (j *journal) begin(now time.Time) {
-	j.told = j.furthest == Active && j.pace.allow(now)
+	j.told = j.furthest == Active && !j.refused && j.pace.allow(now)
 }
 
 // reached reports whether a step forward is worth a line: yes if the last call did not get as far.
@@ -40,14 +41,14 @@ func (j *journal) reached(s State) bool { return j.told || s > j.furthest }
 // succeeded ends a call whose channel was opened and reports whether its end is worth a line.
 func (j *journal) succeeded() bool {
 	tell := j.told || j.furthest < Active
-	j.furthest, j.outcomes = Active, nil
+	j.furthest, j.refused, j.outcomes = Active, false, nil
 	return tell
 }
 
 // failed ends a call that got as far as furthest. It returns how often in a row of failures this reason was
 // met, and whether that is worth a line.
 func (j *journal) failed(furthest State, reason string, now time.Time) (count int, tell bool) {
-	j.furthest = furthest
+	j.furthest, j.refused = furthest, furthest == Active
 	if _, known := j.outcomes[reason]; !known && len(j.outcomes) >= maxOutcomes {
 		reason = "" // a client that finds a new answer every time
 	}

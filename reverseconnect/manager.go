@@ -42,20 +42,24 @@ type ManagerConfig struct {
 
 // Manager calls the clients of a server, one goroutine per Target.
 type Manager struct {
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	rand     func() float64
-	changed  func(TargetStatus)
-	log      *slog.Logger
-	slots    *slots
-	pace     sharedPacer
-	diallers []*dialler
-	running  atomic.Bool
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
+	rand    func() float64
+	changed func(TargetStatus)
+	log     *slog.Logger
+	slots   *slots
+	pace    sharedPacer
+	running atomic.Bool
+	updated chan struct{} // tells Run that there are diallers to start, room for one
+
+	mu       sync.Mutex
+	diallers []*dialler              // guarded by mu; in the order of the targets
+	leaving  map[key]<-chan struct{} // guarded by mu; when a dialler that was replaced is gone
 }
 
 // NewManager checks cfg and makes a Manager that does nothing before Run.
 func NewManager(cfg ManagerConfig) (*Manager, error) {
 	if cfg.MaxSockets < 0 {
-		return nil, fmt.Errorf("reverseconnect: MaxSockets is %d, must be zero (no cap) or more", cfg.MaxSockets)
+		return nil, errMaxSockets(cfg.MaxSockets)
 	}
 	m := &Manager{
 		dial:    cfg.Dial,
@@ -64,6 +68,8 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 		log:     cfg.Log,
 		slots:   newSlots(cfg.MaxSockets),
 		pace:    sharedPacer{pacer: pacer{interval: dialInterval, burst: dialBurst}},
+		updated: make(chan struct{}, 1),
+		leaving: make(map[key]<-chan struct{}),
 	}
 	if m.rand == nil {
 		m.rand = rand.Float64
@@ -74,21 +80,15 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
-	type key struct{ address, endpointURL string }
-	seen := make(map[key]bool, len(cfg.Targets))
-	for i := range cfg.Targets {
-		t := &cfg.Targets[i]
-		address, err := t.check()
-		if err != nil {
-			return nil, fmt.Errorf("reverseconnect: client %q: %w", t.URL, err)
-		}
-		if seen[key{address, t.EndpointURL}] {
-			return nil, fmt.Errorf("reverseconnect: client %q is there twice", t.URL)
-		}
-		seen[key{address, t.EndpointURL}] = true
-		m.diallers = append(m.diallers, newDialler(m, t, address))
+	var err error
+	if m.diallers, err = m.plan(cfg.Targets); err != nil {
+		return nil, err
 	}
 	return m, nil
+}
+
+func errMaxSockets(n int) error {
+	return fmt.Errorf("reverseconnect: MaxSockets is %d, must be zero (no cap) or more", n)
 }
 
 // Run calls the clients until ctx is done, then closes all sockets and returns nil when every goroutine has ended. Call
@@ -98,19 +98,29 @@ func (m *Manager) Run(ctx context.Context) error {
 		return errors.New("reverseconnect: Manager runs already")
 	}
 	var owners sync.WaitGroup
-	for _, d := range m.diallers {
-		owners.Go(func() { d.run(ctx) })
+	for {
+		m.start(ctx, &owners)
+		select {
+		case <-m.updated:
+		case <-ctx.Done():
+			owners.Wait()
+			return nil
+		}
 	}
-	<-ctx.Done()
-	owners.Wait()
-	return nil
+}
+
+// list returns the diallers of this moment.
+func (m *Manager) list() []*dialler {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.diallers // replaced as a whole, never changed
 }
 
 // ConnectNow dials the waiting Target with this URL without further delay, at most once a second. It reports false if
 // there is none.
 func (m *Manager) ConnectNow(url string) bool {
 	found := false
-	for _, d := range m.diallers {
+	for _, d := range m.list() {
 		if d.URL == url && d.snapshot().State == Waiting {
 			d.hurry()
 			found = true
@@ -136,10 +146,11 @@ type TargetStatus struct {
 	Sockets       int           // open now
 }
 
-// Snapshot returns the status of every target in the order of ManagerConfig.Targets.
+// Snapshot returns the status of every target in the order in which they were given.
 func (m *Manager) Snapshot() []TargetStatus {
-	all := make([]TargetStatus, len(m.diallers))
-	for i, d := range m.diallers {
+	diallers := m.list()
+	all := make([]TargetStatus, len(diallers))
+	for i, d := range diallers {
 		all[i] = d.snapshot()
 	}
 	return all

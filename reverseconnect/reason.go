@@ -20,6 +20,9 @@ const maxReason = 200
 
 // dialReason says in words why a client was not reached.
 func dialReason(err error, t *Target) string {
+	if p, ok := errors.AsType[*proxyError](err); ok {
+		return p.reason(t)
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		switch {
 		case dns.IsNotFound:
@@ -49,6 +52,8 @@ func dialReason(err error, t *Target) string {
 // serveReason says in words why a socket ended before a SecureChannel was open.
 func serveReason(r uatcp.Report) string {
 	switch {
+	case r.Refused:
+		return "refused the client: " + words(r.Err)
 	case r.PeerError != nil:
 		return fmt.Sprintf("client answered %s: %s", uatcp.StatusName(r.PeerError.Code), quote(r.PeerError.Reason))
 	case isReset(r.Err):
@@ -68,7 +73,7 @@ func serveReason(r uatcp.Report) string {
 // channelReason says in words why an open SecureChannel ended.
 func channelReason(r uatcp.Report) string {
 	switch {
-	case r.PeerError != nil, isReset(r.Err), isTimeout(r.Err):
+	case r.Refused, r.PeerError != nil, isReset(r.Err), isTimeout(r.Err):
 		return serveReason(r)
 	case isClosed(r.Err):
 		return "closed by the client"

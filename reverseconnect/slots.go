@@ -14,7 +14,7 @@ const turn = 10 * time.Second
 // nobody answers is asked to give way when others wait.
 type slots struct {
 	mu      sync.Mutex
-	max     int        // 0 is no limit
+	max     int        // guarded by mu; 0 is no limit
 	used    int        // guarded by mu
 	waiting *list.List // of *slot, guarded by mu; in the order of asking
 	idle    *list.List // of *slot, guarded by mu; may be asked to give way, longest idle first
@@ -35,6 +35,14 @@ type slot struct {
 
 func newSlots(limit int) *slots {
 	return &slots{max: limit, waiting: list.New(), idle: list.New()}
+}
+
+// resize changes the number of slots. Who holds one too many keeps it until it is done.
+func (s *slots) resize(limit int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.max = limit
+	s.settle()
 }
 
 // ask queues for a slot. The caller gives it back with leave, granted or not.

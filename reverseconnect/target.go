@@ -30,11 +30,16 @@ const maxSocketsPerClient = 100
 type Target struct {
 	// URL is where the client listens, such as opc.tcp://host:48061. The name is resolved at every attempt.
 	URL string
+	// Alternatives are further URLs of the same client. After a failure the next one is called.
+	Alternatives []string
+	// Disabled keeps the client in Snapshot but does not call it.
+	Disabled bool
 	// ServerURI and EndpointURL are announced in the ReverseHello, each at most MaxTextLength bytes.
 	ServerURI   string
 	EndpointURL string
 
-	// ConnectTimeout bounds name resolution, the TCP handshake and the sending of the ReverseHello together.
+	// ConnectTimeout bounds name resolution, the TCP handshake, what a proxy needs and the sending of the ReverseHello
+	// together.
 	ConnectTimeout time.Duration
 	// HelloTimeout is how long the client may keep the announced socket without Hello, 0 for ever.
 	HelloTimeout time.Duration
@@ -50,31 +55,49 @@ type Target struct {
 	// SocketsPerClient is the most sockets to this client: 1, or more for announced spares while channels are open.
 	SocketsPerClient int
 
+	// Path is on which way the client is reached.
+	Path Path
+
+	// ApplicationURI, and AllowUnverified, is whom Serve expects; both are here for Update to notice a change.
+	ApplicationURI  string
+	AllowUnverified bool
 	// Serve answers the client on nc until the connection ends or ctx is done. It is called when the first byte of
 	// the client has arrived. It calls progress on its own goroutine as the connection advances.
 	Serve func(ctx context.Context, nc net.Conn, progress func(uatcp.Stage)) uatcp.Report
 }
 
-// check validates the target and returns the address to dial.
-func (t *Target) check() (address string, err error) {
-	address, err = dialAddress(t.URL)
-	if err != nil {
-		return "", err
-	}
+// maxAlternatives bounds Target.Alternatives.
+const maxAlternatives = 15
+
+// check validates the target and returns the addresses to dial.
+func (t *Target) check() (addresses []string, err error) {
 	if err := checkText("ServerUri", t.ServerURI); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := checkText("EndpointUrl", t.EndpointURL); err != nil {
-		return "", err
+		return nil, err
 	}
 	own, err := dialAddress(t.EndpointURL)
 	if err != nil {
-		return "", fmt.Errorf("EndpointUrl to announce: %w", err)
+		return nil, fmt.Errorf("EndpointUrl to announce: %w", err)
 	}
-	if own == address {
-		return "", errors.New("the client's address is the server's own EndpointUrl")
+	if len(t.Alternatives) > maxAlternatives {
+		return nil, fmt.Errorf("%d further URLs, at most %d are taken", len(t.Alternatives), maxAlternatives)
 	}
-	return address, t.checkNumbers()
+	for _, rawURL := range append([]string{t.URL}, t.Alternatives...) {
+		address, err := dialAddress(rawURL)
+		if err != nil {
+			return nil, err
+		}
+		if address == own {
+			return nil, errors.New("the client's address is the server's own EndpointUrl")
+		}
+		addresses = append(addresses, address)
+	}
+	if err := t.Path.check(); err != nil {
+		return nil, err
+	}
+	return addresses, t.checkNumbers()
 }
 
 func (t *Target) checkNumbers() error {
