@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uaclient"
 )
 
 // A server's tree may be endless; what a person reads is not.
@@ -17,70 +19,39 @@ const (
 
 // treeWalk is one walk over the tree below Objects.
 type treeWalk struct {
-	client *opcua.Client
-	seen   map[string]bool
+	client *uaclient.Client
+	seen   map[uabinary.NodeID]bool
 	out    *printer
 }
 
 // browseTree prints the nodes below Objects, but for the Server object, which
 // every server has.
-func browseTree(ctx context.Context, c *opcua.Client, out *printer) error {
-	w := &treeWalk{client: c, seen: map[string]bool{}, out: out}
-	return w.below(ctx, ua.NewNumericNodeID(0, id.ObjectsFolder), 0)
+func browseTree(ctx context.Context, c *uaclient.Client, out *printer) error {
+	w := &treeWalk{client: c, seen: map[uabinary.NodeID]bool{}, out: out}
+	return w.below(ctx, uabinary.NumericID(0, id.ObjectsFolder), 0)
 }
 
-func (w *treeWalk) below(ctx context.Context, node *ua.NodeID, depth int) error {
+func (w *treeWalk) below(ctx context.Context, node uabinary.NodeID, depth int) error {
 	if depth >= browseDepth {
 		return nil
 	}
-	children, err := w.children(ctx, node)
+	children, err := w.client.Browse(ctx, uabinary.BrowseDescription{
+		NodeID: node, BrowseDirection: ua.BrowseDirectionForward, IncludeSubtypes: true,
+		ReferenceTypeID: uabinary.NumericID(0, id.HierarchicalReferences), ResultMask: uint32(ua.BrowseResultMaskAll),
+	}, browseNodes)
 	if err != nil {
-		return fmt.Errorf("browse %v: %w", node, err)
+		return fmt.Errorf("browse: %w", err)
 	}
-	for _, ref := range children {
-		child := ref.NodeID.NodeID
-		if w.seen[child.String()] || len(w.seen) >= browseNodes || child.Namespace() == 0 {
+	for i := range children {
+		child := children[i].NodeID.NodeID
+		if w.seen[child] || len(w.seen) >= browseNodes || child.Namespace == 0 {
 			continue
 		}
-		w.seen[child.String()] = true
-		w.out.node(ref, depth)
+		w.seen[child] = true
+		w.out.node(&children[i], depth)
 		if err := w.below(ctx, child, depth+1); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// children returns the targets of all hierarchical references.
-func (w *treeWalk) children(ctx context.Context, node *ua.NodeID) ([]*ua.ReferenceDescription, error) {
-	res, err := w.client.Browse(ctx, &ua.BrowseRequest{
-		RequestedMaxReferencesPerNode: 1000,
-		NodesToBrowse: []*ua.BrowseDescription{{
-			NodeID: node, BrowseDirection: ua.BrowseDirectionForward,
-			ReferenceTypeID: ua.NewNumericNodeID(0, id.HierarchicalReferences), IncludeSubtypes: true,
-			ResultMask: uint32(ua.BrowseResultMaskAll),
-		}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	var all []*ua.ReferenceDescription
-	for results := res.Results; ; {
-		if len(results) != 1 {
-			return nil, ua.StatusBadUnexpectedError
-		}
-		result := results[0]
-		if result.StatusCode != ua.StatusOK {
-			return nil, result.StatusCode
-		}
-		all = append(all, result.References...)
-		if len(result.ContinuationPoint) == 0 || len(all) > browseNodes {
-			return all, nil
-		}
-		next, err := w.client.BrowseNext(ctx, &ua.BrowseNextRequest{ContinuationPoints: [][]byte{result.ContinuationPoint}})
-		if err != nil {
-			return nil, err
-		}
-		results = next.Results
-	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/edgeua/edgeua/internal/pki"
+	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/reverseconnect"
 )
 
@@ -188,7 +189,7 @@ func (s *demoStage) tasks() *tasks {
 	for _, channel := range s.gateway.cfg.Channels {
 		for _, device := range channel.Devices() {
 			for _, tag := range device.Tags {
-				t.subscribe = append(t.subscribe, ua.NewStringNodeID(2, device.Name+"."+tag.Name))
+				t.subscribe = append(t.subscribe, uabinary.StringID(2, device.Name+"."+tag.Name))
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -123,6 +122,10 @@ func (f *listenFlags) filter() reverseconnect.Filter {
 	return reverseconnect.Filter{ServerURI: f.serverURI, EndpointURL: f.endpoint}
 }
 
+// visitPause follows a visit that came to nothing: a server that calls again at
+// once would be met by the same at once.
+const visitPause = time.Second
+
 // visitAll takes one call after the other until the tasks are done, which those
 // of a subscription never are.
 func visitAll(ctx context.Context, l *reverseconnect.Listener, filter reverseconnect.Filter, v *visitor, t *tasks, out *printer) error {
@@ -139,7 +142,7 @@ func visitAll(ctx context.Context, l *reverseconnect.Listener, filter reversecon
 			return err
 		}
 		out.called(s)
-		err = visit(ctx, s, v, t, out)
+		err = visit(ctx, l, s, v, t, out)
 		var final *finalError
 		switch {
 		case errors.As(err, &final):
@@ -150,21 +153,31 @@ func visitAll(ctx context.Context, l *reverseconnect.Listener, filter reversecon
 				return nil
 			}
 		case ctx.Err() == nil:
-			out.lost(err)
+			out.failed(err)
+			pause(ctx, visitPause)
 		}
+	}
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 
 // visit opens a session, does the tasks and closes it. It returns nil when the
 // tasks were done, also if the connection was lost after that.
-func visit(ctx context.Context, s *reverseconnect.Session, v *visitor, t *tasks, out *printer) error {
-	c, lost, err := v.connect(ctx, s)
+func visit(ctx context.Context, l *reverseconnect.Listener, s *reverseconnect.Session, v *visitor, t *tasks, out *printer) error {
+	c, err := v.connect(ctx, l, s)
 	if err != nil {
-		s.Close()
 		return err
 	}
 	out.connected(s, v)
-	err = t.run(ctx, c.Client, lost, out)
+	err = t.run(ctx, c, out)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	_ = c.Close(closing) // the connection may be gone already
@@ -182,13 +195,14 @@ func (f *listenFlags) visitor(stderr io.Writer) (*visitor, error) {
 			return nil, err
 		}
 	}
-	if mode == ua.MessageSecurityModeNone {
-		return v, nil
+	if mode != ua.MessageSecurityModeNone {
+		if v.own, err = f.identity(stderr); err != nil {
+			return nil, err
+		}
 	}
-	if v.own, err = f.identity(stderr); err != nil {
-		return nil, err
+	if v.needsTrust() {
+		v.trust, err = f.trust(v.own)
 	}
-	v.trust, err = f.trust(v.own)
 	return v, err
 }
 
@@ -214,21 +228,20 @@ func (f *listenFlags) trust(own *pki.Own) (func([]byte) error, error) {
 		return func([]byte) error { return nil }, nil
 	}
 	if f.trustDir == "" {
-		return func([]byte) error { return errors.New("no --trust directory was given") }, nil
+		return func([]byte) error { return &finalError{errors.New("no --trust directory was given")} }, nil
 	}
 	if info, err := os.Stat(f.trustDir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("--trust %s is not a directory", f.trustDir)
 	}
-	store, err := pki.Open(pki.Locations{TrustedCerts: f.trustDir}, pki.Checks{}, own.DER, nil)
+	var ownCertificate []byte
+	if own != nil {
+		ownCertificate = own.DER
+	}
+	store, err := pki.Open(pki.Locations{TrustedCerts: f.trustDir}, pki.Checks{}, ownCertificate, nil)
 	if err != nil {
 		return nil, fmt.Errorf("--trust: %w", err)
 	}
-	return func(certificate []byte) error {
-		if _, err := x509.ParseCertificate(certificate); err != nil {
-			return err
-		}
-		return store.Validate(certificate, time.Now())
-	}, nil
+	return func(certificate []byte) error { return store.Validate(certificate, time.Now()) }, nil
 }
 
 // password comes from the environment or, at a terminal, from the user.

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/gopcua/opcua/ua"
 
+	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/reverseconnect"
 )
 
@@ -62,54 +65,94 @@ func (p *printer) connected(s *reverseconnect.Session, v *visitor) {
 }
 
 func (p *printer) lost(err error) {
-	p.say("lost", "connection lost: "+err.Error()+"; waiting for the next call", map[string]any{"reason": err.Error()})
+	p.say("lost", "connection lost: "+printable(err.Error())+"; waiting for the next call", map[string]any{"reason": err.Error()})
 }
 
-func (p *printer) node(ref *ua.ReferenceDescription, depth int) {
-	name := ""
-	if ref.BrowseName != nil {
-		name = ref.BrowseName.Name
-	}
+// failed tells of a visit that came to nothing.
+func (p *printer) failed(err error) {
+	p.say("failed", printable(err.Error())+"; waiting for the next call", map[string]any{"reason": err.Error()})
+}
+
+func (p *printer) node(ref *uabinary.ReferenceDescription, depth int) {
+	name, id := ref.BrowseName.Name, ref.NodeID.NodeID.String()
 	class := strings.TrimPrefix(ref.NodeClass.String(), "NodeClass")
-	id := ref.NodeID.NodeID.String()
-	p.say("node", fmt.Sprintf("%s%-24q %-8s %s", strings.Repeat("  ", depth), name, class, id),
+	p.say("node", fmt.Sprintf("%s%-24q %-8s %s", strings.Repeat("  ", depth), name, class, printable(id)),
 		map[string]any{"node": id, "name": name, "class": class, "depth": depth})
 }
 
-func (p *printer) value(node *ua.NodeID, dv *ua.DataValue) {
-	var value any
-	if dv.Value != nil {
-		value = dv.Value.Value()
-	}
+func (p *printer) value(node uabinary.NodeID, dv *uabinary.DataValue) {
+	value, id := plain(dv.Value), node.String()
 	if p.good != nil && dv.Status == ua.StatusOK {
-		p.good(node.String(), value)
+		p.good(id, value)
 	}
-	at := dv.SourceTimestamp
+	source := timestamp(dv.SourceTimestamp)
+	at := source
 	if at.IsZero() {
-		at = dv.ServerTimestamp
+		at = timestamp(dv.ServerTimestamp)
 	}
-	text := fmt.Sprintf("%s  %-28s %-12s %s", at.Local().Format("15:04:05.000"), node, shown(value), statusWord(dv.Status))
+	text := fmt.Sprintf("%s  %-28s %-12s %s", at.Local().Format("15:04:05.000"), printable(id), shown(value), statusWord(dv.Status))
 	if p.table != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.table.set(node.String(), text)
+		p.table.set(id, text)
 		return
 	}
 	p.say("value", text,
-		map[string]any{"node": node.String(), "value": value, "status": statusWord(dv.Status), "source_timestamp": dv.SourceTimestamp})
+		map[string]any{"node": id, "value": value, "status": statusWord(dv.Status), "source_timestamp": source})
 }
 
-// shown prints text from outside without its control characters.
+// timestamp is the zero Time for an absent DateTime.
+func timestamp(t uabinary.DateTime) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return t.Time()
+}
+
+// plain is what a person or a program takes a value for.
+func plain(v uabinary.Variant) any {
+	switch x := v.Any().(type) {
+	case uabinary.DateTime:
+		return x.Time()
+	case uabinary.LocalizedText:
+		return x.Text
+	case uabinary.XMLElement:
+		return string(x)
+	case fmt.Stringer: // identifiers
+		return x.String()
+	default:
+		return x
+	}
+}
+
+// longestShown is how many bytes of a value people get to see.
+const longestShown = 200
+
+// shown prints values from outside without control characters, and not for ever.
 func shown(value any) string {
+	var text string
 	switch v := value.(type) {
 	case nil:
 		return "-"
 	case string:
-		return fmt.Sprintf("%q", v)
+		text = strconv.Quote(v[:min(len(v), longestShown)])
 	case float32, float64:
 		return fmt.Sprintf("%.6g", v)
+	default:
+		text = printable(fmt.Sprint(value))
 	}
-	return fmt.Sprint(value)
+	if len(text) > longestShown {
+		return text[:longestShown] + "..."
+	}
+	return text
+}
+
+// printable quotes text from outside that would do something to a terminal.
+func printable(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(text)
+	}
+	return text
 }
 
 func statusWord(code ua.StatusCode) string {

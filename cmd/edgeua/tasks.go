@@ -1,20 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
+
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uaclient"
 )
 
 // tasks is what a visitor does with a session.
 type tasks struct {
 	browse          bool
-	read, subscribe []*ua.NodeID
+	read, subscribe []uabinary.NodeID
 	interval        time.Duration // publishing interval; 0: 500 ms
 }
 
@@ -31,10 +34,10 @@ func (f *listenFlags) tasks() (*tasks, error) {
 	return t, err
 }
 
-func parseNodeIDs(flag string, texts []string) ([]*ua.NodeID, error) {
-	var ids []*ua.NodeID
+func parseNodeIDs(flag string, texts []string) ([]uabinary.NodeID, error) {
+	var ids []uabinary.NodeID
 	for _, text := range texts {
-		n, err := ua.ParseNodeID(text)
+		n, err := uabinary.ParseNodeID(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s %q is not a NodeId; write for example 'ns=2;s=Boiler.SupplyTemp' or i=2258", flag, text)
 		}
@@ -44,10 +47,10 @@ func parseNodeIDs(flag string, texts []string) ([]*ua.NodeID, error) {
 }
 
 // run does the tasks on an open session. Without any it reads the server's
-// state, to show that the connection works. lost ends a subscription.
-func (t *tasks) run(ctx context.Context, c *opcua.Client, lost <-chan struct{}, out *printer) error {
+// state, to show that the connection works.
+func (t *tasks) run(ctx context.Context, c *uaclient.Client, out *printer) error {
 	if !t.browse && len(t.read) == 0 && len(t.subscribe) == 0 {
-		return readValues(ctx, c, []*ua.NodeID{ua.NewNumericNodeID(0, id.Server_ServerStatus_State)}, out)
+		return readValues(ctx, c, []uabinary.NodeID{uabinary.NumericID(0, id.Server_ServerStatus_State)}, out)
 	}
 	if t.browse {
 		if err := browseTree(ctx, c, out); err != nil {
@@ -60,77 +63,40 @@ func (t *tasks) run(ctx context.Context, c *opcua.Client, lost <-chan struct{}, 
 	if len(t.subscribe) == 0 {
 		return nil
 	}
-	return t.watch(ctx, c, lost, out)
+	return t.watch(ctx, c, out)
 }
 
-func readValues(ctx context.Context, c *opcua.Client, nodes []*ua.NodeID, out *printer) error {
+func readValues(ctx context.Context, c *uaclient.Client, nodes []uabinary.NodeID, out *printer) error {
 	if len(nodes) == 0 {
 		return nil
 	}
-	req := &ua.ReadRequest{TimestampsToReturn: ua.TimestampsToReturnBoth}
+	var ids []uabinary.ReadValueID
 	for _, n := range nodes {
-		req.NodesToRead = append(req.NodesToRead, &ua.ReadValueID{NodeID: n, AttributeID: ua.AttributeIDValue})
+		ids = append(ids, uabinary.ReadValueID{NodeID: n, AttributeID: ua.AttributeIDValue})
 	}
-	res, err := c.Read(ctx, req)
+	values, err := c.Read(ctx, ids)
 	if err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	if len(res.Results) != len(nodes) {
-		return errors.New("read: the server answered another number of values than was asked for")
-	}
-	for i, dv := range res.Results {
-		out.value(nodes[i], dv)
+	for i := range values {
+		out.value(nodes[i], &values[i])
 	}
 	return nil
 }
 
 // watch prints every change until the connection is lost or ctx ends.
-func (t *tasks) watch(ctx context.Context, c *opcua.Client, lost <-chan struct{}, out *printer) error {
-	interval := t.interval
-	if interval == 0 {
-		interval = 500 * time.Millisecond
+func (t *tasks) watch(ctx context.Context, c *uaclient.Client, out *printer) error {
+	began := false
+	err := c.Subscribe(ctx, cmp.Or(t.interval, 500*time.Millisecond), t.subscribe, func(node uabinary.NodeID, dv uabinary.DataValue) {
+		began = true
+		out.value(node, &dv)
+	})
+	if node, ok := errors.AsType[*uaclient.NodeError](err); ok {
+		return &finalError{fmt.Errorf("subscribe to %w", node)}
 	}
-	notifications := make(chan *opcua.PublishNotificationData, 16)
-	sub, err := c.Subscribe(ctx, &opcua.SubscriptionParameters{Interval: interval}, notifications)
-	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
+	if err != nil && began {
+		out.lost(err)
+		return nil
 	}
-	var items []*ua.MonitoredItemCreateRequest
-	for i, n := range t.subscribe {
-		item := opcua.NewMonitoredItemCreateRequestWithDefaults(n, ua.AttributeIDValue, uint32(i))
-		item.RequestedParameters.SamplingInterval = -1 // the publishing interval
-		items = append(items, item)
-	}
-	res, err := sub.Monitor(ctx, ua.TimestampsToReturnBoth, items...)
-	if err != nil {
-		return fmt.Errorf("subscribe: %w", err)
-	}
-	for i, r := range res.Results {
-		if r.StatusCode != ua.StatusOK {
-			return &finalError{fmt.Errorf("subscribe to %v: %w", t.subscribe[i], r.StatusCode)}
-		}
-	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-lost:
-			out.lost(errors.New("the connection was closed"))
-			return nil
-		case n := <-notifications:
-			t.print(n, out)
-		}
-	}
-}
-
-func (t *tasks) print(n *opcua.PublishNotificationData, out *printer) {
-	changes, ok := n.Value.(*ua.DataChangeNotification)
-	if !ok {
-		return
-	}
-	for _, item := range changes.MonitoredItems {
-		if int(item.ClientHandle) < len(t.subscribe) {
-			out.value(t.subscribe[item.ClientHandle], item.Value)
-		}
-	}
+	return err
 }

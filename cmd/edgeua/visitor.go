@@ -9,19 +9,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/pki"
+	"github.com/edgeua/edgeua/internal/securechannel"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/edgeua/edgeua/internal/uaclient"
 	"github.com/edgeua/edgeua/reverseconnect"
 )
 
-// visitor is the client side of listen and demo: whoever it visits, it asks for
-// the endpoints first, decides whether it trusts the certificate, and then
-// opens a session with the security it was told to use.
+// visitor is the client side of listen and demo: whoever calls, it asks for the
+// endpoints first, decides whether it trusts the certificate, and opens a session
+// with the security it was told to use on the next call.
 type visitor struct {
 	policy   string // SecurityPolicy URI
 	mode     ua.MessageSecurityMode
@@ -31,99 +32,99 @@ type visitor struct {
 	password string
 }
 
-// connect opens a session on the server's calls, the first of which is s. lost
-// is closed when the connection ends afterwards.
-func (v *visitor) connect(ctx context.Context, s *reverseconnect.Session) (c *reverseconnect.Client, lost <-chan struct{}, err error) {
-	endpoints, err := reverseconnect.Discover(ctx, s)
+// secondCall is how long a server may take to call again once it was asked for
+// its endpoints. Some wait for half a minute.
+const secondCall = time.Minute
+
+// connect opens a session on two calls of a server, the first of which is s.
+func (v *visitor) connect(ctx context.Context, calls *reverseconnect.Listener, s *reverseconnect.Session) (*uaclient.Client, error) {
+	endpoints, err := uaclient.Endpoints(ctx, s.Conn, s.EndpointURL)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("no endpoints: %w", err)
 	}
 	endpoint, err := v.choose(endpoints)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if v.mode != ua.MessageSecurityModeNone {
+	options := uaclient.Options{
+		EndpointURL: s.EndpointURL, SecurityPolicyURI: v.policy, Mode: v.mode,
+		ApplicationURI: clientURI, SessionName: "edgeua", User: v.user, Password: v.password,
+	}
+	if v.needsTrust() {
 		if err := v.verify(endpoint.ServerCertificate, s.ServerURI); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
+		options.ServerCertificate = endpoint.ServerCertificate
 	}
-	ended := make(chan struct{})
-	options, err := v.options(endpoint, ended)
+	if v.own != nil {
+		options.Identity = &securechannel.Identity{Chain: v.own.Chain, Key: v.own.Key}
+	}
+	again, err := nextCall(ctx, calls, s)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c, err = reverseconnect.NewClient(s, options...)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := c.Connect(ctx); err != nil {
-		_ = c.Close(context.WithoutCancel(ctx)) // the error of Connect says more
-		return nil, nil, v.explain(err)
-	}
-	return c, ended, nil
+	c, err := uaclient.Open(ctx, again.Conn, options)
+	return c, v.explain(err)
 }
 
-// choose finds the endpoint with the wanted security.
-func (v *visitor) choose(endpoints []*ua.EndpointDescription) (*ua.EndpointDescription, error) {
+// needsTrust tells whether the server must be who it says: when the connection is
+// secured, and when it is given a password.
+func (v *visitor) needsTrust() bool { return v.mode != ua.MessageSecurityModeNone || v.user != "" }
+
+// nextCall waits for the server that made the call s to call again.
+func nextCall(ctx context.Context, calls *reverseconnect.Listener, s *reverseconnect.Session) (*reverseconnect.Session, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, secondCall, fmt.Errorf("the server did not call again within %v", secondCall))
+	defer cancel()
+	return calls.Accept(ctx, reverseconnect.Filter{ServerURI: s.ServerURI, EndpointURL: s.EndpointURL})
+}
+
+// choose finds the endpoint with the wanted security and user token.
+func (v *visitor) choose(endpoints []uabinary.EndpointDescription) (*uabinary.EndpointDescription, error) {
+	token := ua.UserTokenTypeAnonymous
+	if v.user != "" {
+		token = ua.UserTokenTypeUserName
+	}
 	var offered []string
-	for _, e := range endpoints {
-		if e.SecurityPolicyURI == v.policy && e.SecurityMode == v.mode {
+	for i := range endpoints {
+		e := &endpoints[i]
+		switch {
+		case e.SecurityPolicyURI != v.policy || e.SecurityMode != v.mode:
+			offered = append(offered, securityWord(e.SecurityPolicyURI, e.SecurityMode))
+		case !offersToken(e, token):
+			return nil, fmt.Errorf("the server does not accept %s on this endpoint; %s", tokenWord(token),
+				map[bool]string{true: "name a user with --user", false: "leave --user out"}[v.user == ""])
+		default:
 			return e, nil
 		}
-		offered = append(offered, securityWord(e.SecurityPolicyURI, e.SecurityMode))
 	}
-	return nil, &finalError{fmt.Errorf("the server does not offer %s but: %s; choose one with --security",
-		securityWord(v.policy, v.mode), strings.Join(slices.Compact(offered), " "))}
+	return nil, fmt.Errorf("the server does not offer %s but: %s; choose one with --security",
+		securityWord(v.policy, v.mode), printable(strings.Join(slices.Compact(offered), " ")))
 }
 
 // verify checks the certificate, and that it belongs to who called: the
 // ServerUri of a ReverseHello is only a claim (Part 2, 6.14).
 func (v *visitor) verify(certificate []byte, serverURI string) error {
-	leaf, err := x509.ParseCertificate(certificate)
+	chain, err := x509.ParseCertificates(certificate)
 	if err != nil {
-		return &finalError{fmt.Errorf("the server's certificate cannot be read: %w", err)}
+		return fmt.Errorf("the server's certificate cannot be read: %w", err)
 	}
+	if len(chain) == 0 {
+		return errors.New("the server has no certificate")
+	}
+	leaf := chain[0]
 	if err := v.trust(certificate); err != nil {
-		return &finalError{fmt.Errorf("the server's certificate %q (thumbprint %s) is not trusted: %w; "+
+		return fmt.Errorf("the server's certificate %q (thumbprint %s) is not trusted: %w; "+
 			"put it into the --trust directory, or use --trust-any to accept any",
-			leaf.Subject.CommonName, thumbprint(certificate), err)}
+			leaf.Subject.CommonName, thumbprint(leaf.Raw), err)
 	}
-	if len(leaf.URIs) == 0 || leaf.URIs[0].String() != serverURI {
-		return &finalError{fmt.Errorf("the caller says it is %s, but its certificate belongs to %v", serverURI, leaf.URIs)}
+	if uri, _ := pki.ApplicationURI(leaf); uri != serverURI {
+		return fmt.Errorf("the caller says it is %q, but its certificate belongs to %q", serverURI, uri)
 	}
 	return nil
 }
 
-func (v *visitor) options(endpoint *ua.EndpointDescription, ended chan<- struct{}) ([]opcua.Option, error) {
-	token := ua.UserTokenTypeAnonymous
-	if v.user != "" {
-		token = ua.UserTokenTypeUserName
-	}
-	if !offersToken(endpoint, token) {
-		return nil, &finalError{fmt.Errorf("the server does not accept %s on this endpoint; %s", tokenWord(token),
-			map[bool]string{true: "name a user with --user", false: "leave --user out"}[v.user == ""])}
-	}
-	var once sync.Once // gopcua tells from several goroutines
-	options := []opcua.Option{
-		opcua.ApplicationName("edgeua"), opcua.SessionName("edgeua"),
-		opcua.AutoReconnect(false), opcua.RequestTimeout(10 * time.Second),
-		opcua.StateChangedFunc(func(state opcua.ConnState) {
-			if state == opcua.Closed || state == opcua.Disconnected {
-				once.Do(func() { close(ended) })
-			}
-		}),
-	}
-	if v.own != nil {
-		options = append(options, opcua.PrivateKey(v.own.Key), opcua.Certificate(v.own.DER))
-	}
-	if v.user != "" {
-		options = append(options, opcua.AuthUsername(v.user, v.password))
-	}
-	return append(options, opcua.SecurityFromEndpoint(endpoint, token)), nil
-}
-
-func offersToken(e *ua.EndpointDescription, token ua.UserTokenType) bool {
-	return slices.ContainsFunc(e.UserIdentityTokens, func(p *ua.UserTokenPolicy) bool { return p.TokenType == token })
+func offersToken(e *uabinary.EndpointDescription, token ua.UserTokenType) bool {
+	return slices.ContainsFunc(e.UserIdentityTokens, func(p uabinary.UserTokenPolicy) bool { return p.TokenType == token })
 }
 
 func tokenWord(token ua.UserTokenType) string {
@@ -133,23 +134,29 @@ func tokenWord(token ua.UserTokenType) string {
 	return "user names"
 }
 
-// explain adds what can be done about the refusals that people meet first.
+// explain adds what can be done about the refusals that people meet first. Only
+// what an authenticated server says is final.
 func (v *visitor) explain(err error) error {
-	var code ua.StatusCode
-	if !errors.As(err, &code) {
+	refused, ok := errors.AsType[*uaclient.ServerError](err)
+	if !ok {
 		return err
 	}
-	switch code {
+	switch refused.Code {
 	case ua.StatusBadSecurityChecksFailed, ua.StatusBadCertificateUntrusted:
-		return &finalError{fmt.Errorf("the server refuses this client's certificate (%w): move it from the server's "+
-			"rejected directory to its trusted directory", err)}
+		return fmt.Errorf("the server refuses this client's certificate (%w): move it from the server's "+
+			"rejected directory to its trusted directory", err)
 	case ua.StatusBadIdentityTokenRejected, ua.StatusBadUserAccessDenied, ua.StatusBadIdentityTokenInvalid:
-		return &finalError{fmt.Errorf("the server refuses the user (%w): check --user and the password", err)}
+		err = fmt.Errorf("the server refuses the user (%w): check --user and the password", err)
+		if v.needsTrust() {
+			return &finalError{err}
+		}
 	}
 	return err
 }
 
-// finalError is a refusal that the next call would meet again.
+// finalError is a refusal that the next call would meet again. It takes a session
+// to cause one, so under security a stranger cannot end a program that waits for
+// somebody else.
 type finalError struct{ err error }
 
 func (e *finalError) Error() string { return e.err.Error() }
