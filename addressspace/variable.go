@@ -2,7 +2,6 @@ package addressspace
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -137,7 +136,8 @@ func (v *Variable) Watch(w Watcher) {
 	if old := v.watchers.Load(); old != nil {
 		all = *old
 	}
-	all = append(slices.Clone(all), w)
+	// Behind its end nobody else reads the array.
+	all = append(all, w)
 	v.watchers.Store(&all)
 	if len(all) == 1 {
 		v.demand(true)
@@ -147,23 +147,43 @@ func (v *Variable) Watch(w Watcher) {
 // Unwatch ends one Watch of w. A call of Changed that has already begun on
 // another goroutine may still be under way when Unwatch returns.
 func (v *Variable) Unwatch(w Watcher) {
+	found := false
+	v.unwatch(func(other Watcher) bool {
+		if found || other != w {
+			return false
+		}
+		found = true
+		return true
+	})
+}
+
+// UnwatchAll is Unwatch for all watchers in gone at once, however often they
+// watch: one by one, thousands of them would take seconds.
+func (v *Variable) UnwatchAll(gone map[Watcher]bool) {
+	v.unwatch(func(w Watcher) bool { return gone[w] })
+}
+
+func (v *Variable) unwatch(gone func(Watcher) bool) {
 	v.watching.Lock()
 	defer v.watching.Unlock()
 	old := v.watchers.Load()
 	if old == nil {
 		return
 	}
-	i := slices.Index(*old, w)
-	if i < 0 {
-		return
+	all := make([]Watcher, 0, len(*old))
+	for _, w := range *old {
+		if !gone(w) {
+			all = append(all, w)
+		}
 	}
-	if len(*old) == 1 {
+	switch {
+	case len(all) == len(*old):
+	case len(all) > 0:
+		v.watchers.Store(&all)
+	default:
 		v.watchers.Store(nil)
 		v.demand(false)
-		return
 	}
-	all := slices.Delete(slices.Clone(*old), i, i+1)
-	v.watchers.Store(&all)
 }
 
 // Watched reports whether anybody watches.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 )
@@ -405,8 +406,17 @@ func (subs *sessionSubscriptions) dropRequests(code ua.StatusCode) {
 	subs.requests.stop()
 }
 
+// unwatchAll ends what start began for many items, also without mu.
 func unwatchAll(items []*monitoredItem) {
+	gone := make(map[addressspace.Watcher]bool, len(items))
+	variables := make(map[*addressspace.Variable]bool)
 	for _, item := range items {
-		item.unwatch()
+		if item.pushes() {
+			gone[item] = true
+			variables[item.node.Variable] = true
+		}
+	}
+	for v := range variables {
+		v.UnwatchAll(gone)
 	}
 }
