@@ -28,6 +28,7 @@ type sessionSubscriptions struct {
 	statusChanges []statusChange
 	retainedBytes int
 	outbox        []*parkedPublish // answered, to be sent in this order
+	unsent        int              // bytes of the messages in it, and of the one being sent
 	flushing      bool
 	free          []*parkedPublish
 	spare         []*retainedMessage // message buffers to be used again
@@ -175,6 +176,7 @@ func (subs *sessionSubscriptions) park(c *call, now time.Duration) *parkedPublis
 
 // release gives a sent response back for reuse.
 func (subs *sessionSubscriptions) release(p *parkedPublish) {
+	subs.unsent -= len(p.message)
 	if p.retained != nil {
 		p.retained.sending = false
 		if p.retained.dropped {
@@ -190,9 +192,10 @@ func (subs *sessionSubscriptions) release(p *parkedPublish) {
 
 // pair answers parked Publish requests for as long as there are requests and
 // Subscriptions that are late: the highest priority first, among equals the one
-// that waits longest (Part 4 (1.05), 5.14.1.1).
+// that waits longest (Part 4 (1.05), 5.14.1.1). While a client does not read what it
+// was sent, values stay in their queues, where they are bounded.
 func (subs *sessionSubscriptions) pair(now time.Duration) {
-	for len(subs.requests.queue) > 0 {
+	for len(subs.requests.queue) > 0 && subs.unsent < fullMessage {
 		if len(subs.statusChanges) > 0 {
 			subs.answerStatusChange(subs.take(now))
 			continue
@@ -257,6 +260,7 @@ func (subs *sessionSubscriptions) answer(p *parkedPublish, sub *subscription, no
 		p.available = append(p.available, m.sequence)
 	}
 	subs.outbox = append(subs.outbox, p)
+	subs.unsent += len(p.message)
 	sub.arm(now)
 }
 
@@ -267,6 +271,7 @@ func (subs *sessionSubscriptions) answerStatusChange(p *parkedPublish) {
 	p.owned = change.append(p.owned[:0], uabinary.DateTimeOf(time.Now()))
 	p.message = p.owned
 	subs.outbox = append(subs.outbox, p)
+	subs.unsent += len(p.message)
 }
 
 // flush sends the outbox in order. Only one goroutine sends at a time; another
@@ -286,6 +291,7 @@ func (subs *sessionSubscriptions) flush() {
 		p.send()
 		subs.mu.Lock()
 		subs.release(p)
+		subs.pair(subs.now())
 	}
 	subs.flushing = false
 }
