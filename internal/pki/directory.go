@@ -171,6 +171,10 @@ func (d *directory[T]) read(info fs.FileInfo, before []T) parsedFile[T] {
 			return file
 		}
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		file.info = nil // moved since it was listed: it may come back as it was, and is then read
+		return file
+	}
 	d.log.Warn("file of the trust list left out", "path", path, "kept_previous", len(before) > 0, "err", err)
 	return file
 }

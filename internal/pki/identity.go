@@ -59,19 +59,28 @@ func loadOrCreate(loc Locations, req Request, generate bool, now time.Time) (*Ow
 	switch {
 	case hasKey && hasCertificate:
 		own, err := id.load()
+		if errors.Is(err, errOtherKey) && id.finish() {
+			own, err = id.load()
+		}
 		return own, false, err
-	case hasKey:
-		return nil, false, fmt.Errorf("certificate %s is missing although its private key %s exists: restore it, "+
-			"or remove the key as well to have a new identity created (clients must then trust it anew)", id.certificate, id.key)
-	case hasCertificate:
-		return nil, false, fmt.Errorf("private key %s is missing although its certificate %s exists: restore it, "+
-			"or remove the certificate as well to have a new identity created (clients must then trust it anew)", id.key, id.certificate)
+	case hasKey || hasCertificate:
+		return nil, false, id.half(hasKey)
 	case !generate:
 		return nil, false, fmt.Errorf("certificate %s and private key %s do not exist and GenerateCertificate is not true: "+
 			"install both, or set GenerateCertificate to true", id.certificate, id.key)
 	}
 	own, err := id.create(req, now)
 	return own, err == nil, err
+}
+
+// half says which file of the pair is missing.
+func (id identityFiles) half(hasKey bool) error {
+	if hasKey {
+		return fmt.Errorf("certificate %s is missing although its private key %s exists: restore it, "+
+			"or remove the key as well to have a new identity created (clients must then trust it anew)", id.certificate, id.key)
+	}
+	return fmt.Errorf("private key %s is missing although its certificate %s exists: restore it, "+
+		"or remove the certificate as well to have a new identity created (clients must then trust it anew)", id.key, id.certificate)
 }
 
 func exists(path string) (bool, error) {
@@ -85,6 +94,8 @@ func exists(path string) (bool, error) {
 // identityFiles are the two files of an identity.
 type identityFiles struct{ certificate, key string }
 
+var errOtherKey = errors.New("does not belong to private key")
+
 // create makes a new identity. The key takes its name before the certificate does; a power loss between
 // the two leaves the certificate pending, and the next start finishes (see finish).
 func (id identityFiles) create(req Request, now time.Time) (*Own, error) {
@@ -96,11 +107,7 @@ func (id identityFiles) create(req Request, now time.Time) (*Own, error) {
 	if err != nil {
 		return nil, fmt.Errorf("private key %s cannot be created: %w", id.key, err)
 	}
-	der, err := req.selfSign(key, now)
-	if err != nil {
-		return nil, fmt.Errorf("own certificate %s cannot be created: %w", id.certificate, err)
-	}
-	certs, err := x509.ParseCertificates(der)
+	own, err := sign(req, key, now)
 	if err != nil {
 		return nil, fmt.Errorf("own certificate %s cannot be created: %w", id.certificate, err)
 	}
@@ -109,11 +116,11 @@ func (id identityFiles) create(req Request, now time.Time) (*Own, error) {
 		return nil, err
 	}
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
-	if err := id.write(der, keyPEM); err != nil {
+	if err := id.write(own.DER, keyPEM); err != nil {
 		return nil, fmt.Errorf("own certificate cannot be stored: %w (the directories %s and %s must be writable)",
 			err, filepath.Dir(id.certificate), filepath.Dir(id.key))
 	}
-	return newOwn(certs, key), nil
+	return own, nil
 }
 
 func (id identityFiles) write(der, keyPEM []byte) error {
@@ -132,7 +139,7 @@ func (id identityFiles) write(der, keyPEM []byte) error {
 	return commitPending(id.certificate)
 }
 
-// finish completes a creation that was cut off between its two renames. The pending certificate takes its
+// finish completes a creation or a renewal that was cut off between its two renames. The pending certificate takes its
 // place only if it belongs to the key.
 func (id identityFiles) finish() bool {
 	pending := identityFiles{certificate: pendingPath(id.certificate), key: id.key}
@@ -157,7 +164,7 @@ func (id identityFiles) load() (*Own, error) {
 			"or remove it together with its key %s to have a new identity created", id.certificate, err, id.key)
 	}
 	if !key.PublicKey.Equal(certs[0].PublicKey) {
-		return nil, fmt.Errorf("certificate %s does not belong to private key %s: install the matching pair", id.certificate, id.key)
+		return nil, fmt.Errorf("certificate %s %w %s: install the matching pair", id.certificate, errOtherKey, id.key)
 	}
 	return newOwn(certs, key), nil
 }
