@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/gopcua/opcua/ua"
 
@@ -17,15 +18,18 @@ import (
 // found on this side, such as a wrong signature, are other errors, which carry a ua.StatusCode too.
 type ServerError struct {
 	Code   ua.StatusCode
-	Reason string // may be empty; quote before printing
+	Reason string // up to 4096 bytes, may be empty; quote before printing
 }
+
+// maxReason is how many bytes of a Reason Error repeats.
+const maxReason = 200
 
 // Error describes the refusal.
 func (e *ServerError) Error() string {
 	if e.Reason == "" {
 		return "server answers " + uatcp.StatusName(e.Code)
 	}
-	return fmt.Sprintf("server answers %s: %q", uatcp.StatusName(e.Code), e.Reason)
+	return fmt.Sprintf("server answers %s: %q", uatcp.StatusName(e.Code), e.Reason[:min(len(e.Reason), maxReason)])
 }
 
 // Unwrap returns the StatusCode.
@@ -50,20 +54,25 @@ func failure(code ua.StatusCode, op string, err error) error {
 
 var (
 	errSilent  = failure(ua.StatusBadTimeout, "server does not answer", nil)
+	errHungUp  = failure(ua.StatusBadConnectionClosed, "server closed the connection", nil)
 	errClosed  = failure(ua.StatusBadConnectionClosed, "connection closed", nil)
 	errResults = failure(ua.StatusBadUnknownResponse, "server answers another number of results than was asked for", nil)
 )
 
-// explain turns the way a connection failed into an error for callers: an Error message is a refusal.
+// explain turns the way a connection failed into an error for callers: an Error message is a refusal, and what the system says of
+// a socket is said in words.
 func explain(err error) error {
 	if peer, ok := errors.AsType[*uatcp.Error](err); ok {
 		return &ServerError{Code: peer.Code, Reason: peer.Reason}
 	}
-	switch {
-	case errors.Is(err, uatcp.ErrIdle), errors.Is(err, os.ErrDeadlineExceeded):
-		return errSilent
-	case errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errClosed
+	for _, c := range [...]struct{ cause, meaning error }{
+		{uatcp.ErrIdle, errSilent}, {os.ErrDeadlineExceeded, errSilent}, {net.ErrClosed, errClosed},
+		{io.EOF, errHungUp}, {io.ErrUnexpectedEOF, errHungUp}, {io.ErrClosedPipe, errHungUp},
+		{syscall.ECONNRESET, errHungUp}, {syscall.EPIPE, errHungUp},
+	} {
+		if errors.Is(err, c.cause) {
+			return c.meaning
+		}
 	}
 	return err
 }

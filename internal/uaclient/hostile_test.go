@@ -2,7 +2,9 @@ package uaclient_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -306,4 +308,28 @@ func TestClose_silentServer(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
+}
+
+// A server that never finishes a message takes a few megabytes of memory, and no more.
+func TestClient_memoryIsBounded(t *testing.T) {
+	var sent int
+	nc := answers{readID: func(s *stranger, _ *uabinary.Reader) uabinary.Structure {
+		chunk, err := s.Seal(uatcp.TypeMessage, uatcp.Intermediate, s.ID, make([]byte, 60_000))
+		for ; err == nil; s.Sequence++ {
+			binary.LittleEndian.PutUint32(chunk[16:], s.Sequence)
+			_, err = s.Net.Write(chunk)
+			sent++
+		}
+		return nil
+	}}.meet(t, plain())
+	c := open(t, nc, plain())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := c.Read(t.Context(), value(temperature)); !errors.Is(err, ua.StatusBadTCPMessageTooLarge) {
+		t.Error(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 || sent < 60 {
+		t.Errorf("%d bytes of memory for %d chunks", took, sent)
+	}
 }

@@ -47,7 +47,7 @@ func rules() map[string]rule {
 		"drivers/serial":                           {imports: []string{"drivers", "internal/xmltree"}},
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
-		"cmd":                                      {imports: []string{""}, sockets: true, client: true},
+		"cmd":                                      {imports: []string{""}, sockets: true},
 		"test":                                     {imports: []string{""}, sockets: true, client: true},
 	}
 }
