@@ -31,6 +31,9 @@ const (
 	UsersName = "TcUaSecurityConfig.xml"
 )
 
+// StateName is the directory, beside the main file, of what the server writes for itself.
+const StateName = "edgeua-state"
+
 // Options says which files to read and what the build can do.
 type Options struct {
 	Main         string         // path of TcUaServerConfig.xml
@@ -53,6 +56,7 @@ type Config struct {
 	Users           []User // nil: there is no users file
 	Groups          []Group
 	MaxSockets      int    // reverse connections together; 0: as many as there are clients
+	StateDir        string // of what the server writes for itself, beside the main file
 	MetricsAddress  string // host:port for HTTP; empty: no metrics
 	Channels        []drivers.Channel
 	Registration    Registration
@@ -89,6 +93,8 @@ type Endpoint struct {
 	Certificate     Certificate
 	Overwrites      Overwrites
 	ReverseClients  []ReverseClient
+	// DirectoryClients are those whose URL a GDS knows.
+	DirectoryClients []ReverseClient
 }
 
 // SecuritySetting allows one SecurityPolicy in some modes.
@@ -206,6 +212,7 @@ func (l *loader) locate() bool {
 		return false
 	}
 	l.dir = filepath.Dir(main)
+	l.cfg.StateDir = filepath.Join(l.dir, StateName)
 	l.rules = map[string]Element{}
 	for _, e := range Elements() {
 		l.rules[e.Path] = e

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/edgeua/edgeua/drivers"
@@ -68,68 +67,6 @@ func (r *edgeReader) single(s *xmltree.Settings, name string) *xmltree.Element {
 	return all[0]
 }
 
-func (r *edgeReader) reverseConnect(e *xmltree.Element) {
-	s := r.report.Settings(e)
-	r.cfg.MaxSockets = s.Int("MaxSockets", 0, 0, 10_000)
-	tuning := DefaultTuning()
-	if d := r.single(s, "Defaults"); d != nil {
-		settings := r.report.Settings(d)
-		tuning = readTuning(settings, tuning)
-		settings.Done()
-	}
-	for _, c := range r.cfg.reverseClients() {
-		c.Tuning = tuning
-	}
-	seen := map[string]int{}
-	for _, c := range s.Children("Client") {
-		r.client(c, tuning, seen)
-	}
-	s.Done()
-}
-
-// readTuning reads the attributes that are there over those that hold otherwise.
-func readTuning(s *xmltree.Settings, t ReverseTuning) ReverseTuning {
-	const shortest, longest, mostSockets = 10 * time.Millisecond, 24 * time.Hour, 100
-	t.ConnectTimeout = s.Millis("ConnectTimeout", t.ConnectTimeout, shortest, 10*time.Minute)
-	t.HelloTimeout = s.Millis("HelloTimeout", t.HelloTimeout, 0, longest)
-	t.BackoffMin = s.Millis("BackoffMin", t.BackoffMin, shortest, longest)
-	t.BackoffMax = s.Millis("BackoffMax", t.BackoffMax, shortest, longest)
-	t.RejectDelay = s.Millis("RejectDelay", t.RejectDelay, shortest, longest)
-	t.KeepAlive = s.Millis("KeepAlive", t.KeepAlive, time.Second, 2*time.Hour)
-	t.SocketsPerClient = s.Int("SocketsPerClient", t.SocketsPerClient, 1, mostSockets)
-	if t.BackoffMax < t.BackoffMin {
-		s.Error("BackoffMax", "%d ms is less than BackoffMin, %d ms", t.BackoffMax.Milliseconds(), t.BackoffMin.Milliseconds())
-	}
-	return t
-}
-
-// client reads what holds for one Url of the main file.
-func (r *edgeReader) client(e *xmltree.Element, tuning ReverseTuning, seen map[string]int) {
-	s := r.report.Settings(e)
-	text := r.expand.Replace(s.Required("Url"))
-	tuning = readTuning(s, tuning)
-	s.Done()
-	switch line := seen[text]; {
-	case text == "":
-		return
-	case line > 0:
-		s.Error("Url", "%s stands twice; the other one is in line %d", xmltree.Quote(text), line)
-		return
-	case !contains(r.urls, text) && len(r.urls) == 0:
-		s.Error("Url", "%s is not a client: no <ReverseConnect> of %s has a <Url>", xmltree.Quote(text), r.opts.Main)
-		return
-	case !contains(r.urls, text):
-		s.Error("Url", "%s is not a client; %s has %s%s", xmltree.Quote(text), r.opts.Main, strings.Join(r.urls, ", "), xmltree.Suggest(text, r.urls))
-		return
-	}
-	seen[text] = e.Line
-	for _, c := range r.cfg.reverseClients() {
-		if c.URL == strings.TrimPrefix(text, "rcp+") {
-			c.Tuning = tuning
-		}
-	}
-}
-
 // listeners applies the switch for a server that is never listening.
 func (r *edgeReader) listeners(e *xmltree.Element) {
 	s := r.report.Settings(e)
@@ -138,7 +75,7 @@ func (r *edgeReader) listeners(e *xmltree.Element) {
 	if enabled {
 		return
 	}
-	if len(r.cfg.reverseClients()) == 0 && len(r.cfg.Endpoints) > 0 {
+	if len(r.cfg.reverseClients()) == 0 && len(r.cfg.directoryClients()) == 0 && len(r.cfg.Endpoints) > 0 {
 		s.Error("Enabled", "0 leaves no way to reach the server, since no endpoint of %s has a <ReverseConnect> with a client; write 1", r.opts.Main)
 	}
 	for i := range r.cfg.Endpoints {

@@ -15,7 +15,7 @@ func TestEdge_ReverseConnect(t *testing.T) {
 <Defaults ConnectTimeout="100" HelloTimeout="120000" BackoffMin="20" BackoffMax="400" RejectDelay="500" KeepAlive="2000" SocketsPerClient="2"/>
 <Client Url="rcp+opc.tcp://[::1]:48061" RejectDelay="5000" SocketsPerClient="1"/>
 </ReverseConnect></EdgeUa>`}.expect(t)
-	want := ReverseTuning{100 * time.Millisecond, 2 * time.Minute, 20 * time.Millisecond, 400 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 2}
+	want := ReverseTuning{100 * time.Millisecond, 2 * time.Minute, 20 * time.Millisecond, 400 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 2, ReversePath{}}
 	clients := cfg.reverseClients()
 	if cfg.MaxSockets != 3 || clients[0].Tuning != want {
 		t.Errorf("%d sockets, %+v", cfg.MaxSockets, clients[0])
@@ -60,6 +60,7 @@ func TestEdge_Refused(t *testing.T) {
 		"crossed":          {`<EdgeUa><ReverseConnect><Defaults BackoffMin="500" BackoffMax="400"/></ReverseConnect></EdgeUa>`, []string{"edgeua.xml:1: error: EdgeUa/ReverseConnect/Defaults/BackoffMax: 400 ms is less than BackoffMin, 500 ms"}},
 		"unknown client":   {`<EdgeUa><ReverseConnect><Client Url="opc.tcp://127.0.0.1:48062"/></ReverseConnect></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/ReverseConnect/Client/Url: "opc.tcp://127.0.0.1:48062" is not a client; TcUaServerConfig.xml has opc.tcp://127.0.0.1:48060, rcp+opc.tcp://[::1]:48061; did you mean opc.tcp://127.0.0.1:48060?`}},
 		"client twice":     {"<EdgeUa><ReverseConnect><Client Url='opc.tcp://127.0.0.1:48060'/>\n<Client Url='opc.tcp://127.0.0.1:48060'/></ReverseConnect></EdgeUa>", []string{`edgeua.xml:2: error: EdgeUa/ReverseConnect/Client[2]/Url: "opc.tcp://127.0.0.1:48060" stands twice; the other one is in line 1`}},
+		"spares":           {`<EdgeUa><ReverseConnect><Client Url="opc.tcp://127.0.0.1:48060" SocketsPerClient="0"/></ReverseConnect></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/ReverseConnect/Client/SocketsPerClient: "0" is not a whole number from 1 to 100`}},
 		"no url":           {"<EdgeUa><ReverseConnect><Client/></ReverseConnect></EdgeUa>", []string{"edgeua.xml:1: error: EdgeUa/ReverseConnect/Client: Url is missing; it is required"}},
 		"listeners":        {`<EdgeUa><Listeners Enabled="no"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Listeners/Enabled: "no" is neither 0, 1, true nor false`}},
 		"metrics":          {`<EdgeUa><Metrics Listen="localhost:9464"/></EdgeUa>`, []string{`edgeua.xml:1: error: EdgeUa/Metrics/Listen: "localhost:9464" is not an IP address and port, such as 127.0.0.1:9464`}},

@@ -12,21 +12,37 @@ import (
 
 // ReverseClient is one client to which an endpoint connects (Part 6 1.05, 7.1.3).
 type ReverseClient struct {
-	URL     string // where the client listens, without the prefix rcp+
+	URL     string // where the client listens, without the prefix rcp+; empty: Directory knows
 	Address string // the same as host:port
-	Line    int    // of its Url element
+	Line    int    // of its Url element, or of its Gds element
 	Tuning  ReverseTuning
+
+	Directory       string // URL of the GDS that is asked for the client's URLs by its ApplicationURI (Part 12 1.05, 6.6.4)
+	Disabled        bool   // not called
+	ApplicationURI  string // whom the client must prove to be; empty: anyone who is trusted
+	AllowUnverified bool   // sessions without security, which prove nothing, are admitted
+	EndpointURL     string // announced to the client, and returned to it by GetEndpoints
 }
 
-// ReverseTuning is the timing towards one client.
+// ReverseTuning is the timing towards one client, and the way to it.
 type ReverseTuning struct {
-	ConnectTimeout   time.Duration // TCP connect
+	ConnectTimeout   time.Duration // name, TCP connect and proxy together
 	HelloTimeout     time.Duration // ReverseHello to Hello; 0: the client may park the socket
 	BackoffMin       time.Duration // delay after the first failure
 	BackoffMax       time.Duration // longest delay
 	RejectDelay      time.Duration // delay after the client answered with an Error
 	KeepAlive        time.Duration // idle time after which TCP probes the peer
 	SocketsPerClient int           // sockets kept towards the client
+	Path             ReversePath
+}
+
+// ReversePath is how connections to a client leave this machine.
+type ReversePath struct {
+	SourceAddress    string        // IP address to call from; empty: the system chooses
+	Interface        string        // network interface to call from
+	Proxy            string        // socks5://host:port or http://host:port; empty: none
+	ProxyCredentials string        // absolute path of a file with user:password
+	UserTimeout      time.Duration // sent data may stay unacknowledged so long; 0: as KeepAlive
 }
 
 // DefaultTuning is what holds without edgeua.xml.
@@ -79,7 +95,7 @@ func (r *endpointReader) reverseClient(e *xmltree.Element, known []address) (add
 		r.report.Error(e, "is empty; write the address at which the client listens, such as opc.tcp://client:48060, or remove it")
 		return a, false
 	case err != nil:
-		r.report.Error(e, "%s %v; this client is left out", xmltree.Quote(text), err)
+		r.report.Error(e, "%s %v; this client is left out", xmltree.Quote(redact(text)), err)
 		return a, false
 	case a.same(r.own):
 		r.report.Error(e, "%s is the <Url> of this endpoint, so the server would call itself; write the address at which the client listens; this client is left out", xmltree.Quote(text))
@@ -95,7 +111,7 @@ func (r *endpointReader) reverseClient(e *xmltree.Element, known []address) (add
 		r.report.Warn(e, "%s has no port; %s is used, but clients usually listen on 48060 or 48061", xmltree.Quote(text), DefaultPort)
 	}
 	r.endpoint.ReverseClients = append(r.endpoint.ReverseClients,
-		ReverseClient{URL: bare, Address: a.dial(), Line: e.Line, Tuning: DefaultTuning()})
+		ReverseClient{URL: bare, Address: a.dial(), Line: e.Line, Tuning: DefaultTuning(), EndpointURL: r.endpoint.URL})
 	return a, true
 }
 

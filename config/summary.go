@@ -55,8 +55,29 @@ func (e *Endpoint) summary(b *strings.Builder, serverURI string) {
 	} else {
 		fmt.Fprintf(b, "  trusts the client certificates in %s\n", e.Trust.Certificates)
 	}
-	for _, r := range e.ReverseClients {
-		fmt.Fprintf(b, "  connects to %s and announces ServerUri %s, EndpointUrl %s\n", r.URL, serverURI, e.URL)
+	for i := range e.ReverseClients {
+		e.ReverseClients[i].summary(b, serverURI)
+	}
+	for i := range e.DirectoryClients {
+		e.DirectoryClients[i].summary(b, serverURI)
+	}
+}
+
+func (r *ReverseClient) summary(b *strings.Builder, serverURI string) {
+	where := r.URL
+	if r.Directory != "" {
+		where = "where " + r.Directory + " says"
+	}
+	if r.Disabled {
+		fmt.Fprintf(b, "  does not connect to %s: it is disabled\n", where)
+		return
+	}
+	fmt.Fprintf(b, "  connects to %s and announces ServerUri %s, EndpointUrl %s\n", where, serverURI, r.EndpointURL)
+	if r.ApplicationURI != "" {
+		fmt.Fprintf(b, "    serves nobody there but %s\n", r.ApplicationURI)
+	}
+	if r.Tuning.Path.Proxy != "" {
+		fmt.Fprintf(b, "    calls through %s\n", r.Tuning.Path.Proxy)
 	}
 }
 
