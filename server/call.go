@@ -19,6 +19,7 @@ type call struct {
 	server    *Server
 	conn      *connection
 	session   *session // nil for services without a Session
+	as        *user    // of session when the request came; set with it
 	requestID uint32
 	header    uabinary.RequestHeader // borrows the request buffer until detached
 	arrived   time.Time              // monotonic
@@ -29,6 +30,10 @@ type call struct {
 	// aside, when the handler sets it, runs after it on a goroutine of its
 	// own. It answers a detached copy; ctx ends with the connection.
 	aside func(ctx context.Context)
+
+	// The response being appended.
+	booked  int           // bytes taken from Server.responses
+	refusal ua.StatusCode // why it becomes a fault; Good: it does not
 }
 
 // detach copies the call for answering after the handler has returned, from
@@ -132,8 +137,8 @@ func (c *call) respond(resp uabinary.Structure) {
 	c.send(func(dst []byte) []byte { return uabinary.AppendMessage(dst, resp) })
 }
 
-// largeResponse is the size in bytes from which on a response on its way is
-// counted in Limits.ResponseBytesTotal.
+// largeResponse is the size in bytes from which on a response is counted in
+// Limits.ResponseBytesTotal, in steps of that size.
 const largeResponse = 64 << 10
 
 // send sends the response that appendTo appends: encoding NodeID and body. One
@@ -141,23 +146,16 @@ const largeResponse = 64 << 10
 // while those before it, to clients that do not read, take all the memory there
 // is for them.
 func (c *call) send(appendTo func(dst []byte) []byte) {
-	limit, responses, booked := c.responseLimit(), c.server.responses, 0
+	c.booked, c.refusal = 0, ua.StatusOK
 	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte {
 		start := len(dst)
 		dst = appendTo(dst)
-		size := len(dst) - start
-		switch {
-		case uint64(size) > limit:
-			return c.appendFault(dst[:start:start], ua.StatusBadResponseTooLarge) // into other memory
-		case size <= largeResponse:
-		case responses.Take(size):
-			booked = size
-		default:
-			return c.appendFault(dst[:start:start], statusBadServerTooBusy)
+		if c.fits(len(dst) - start) {
+			return dst
 		}
-		return dst
+		return c.appendFault(dst[:start:start], c.refusal) // into other memory
 	})
-	responses.Give(booked)
+	c.server.responses.Give(c.booked)
 	switch {
 	case err == nil:
 	case errors.Is(err, ua.StatusBadResponseTooLarge):
@@ -165,6 +163,28 @@ func (c *call) send(appendTo func(dst []byte) []byte) {
 	default:
 		c.conn.drop(err)
 	}
+}
+
+// fits reports whether the response may have size bytes; once it may not, it
+// will be a fault. Who appends much asks on the way.
+func (c *call) fits(size int) bool {
+	if c.refusal != ua.StatusOK {
+		return false
+	}
+	if uint64(size) > c.responseLimit() {
+		c.refusal = ua.StatusBadResponseTooLarge
+		return false
+	}
+	steps := (size - c.booked - 1) / largeResponse // the first one is free
+	switch {
+	case steps <= 0:
+	case c.server.responses.Take(steps * largeResponse):
+		c.booked += steps * largeResponse
+	default:
+		c.refusal = statusBadServerTooBusy
+		return false
+	}
+	return true
 }
 
 // responseLimit is the largest body, in bytes, that may answer c, beside what
