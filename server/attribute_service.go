@@ -15,12 +15,8 @@ import (
 
 // Bits of AccessLevel (Part 3 1.05, 8.57).
 const (
-	accessRead           = 1 << 0
-	accessWrite          = 1 << 1
-	accessHistoryRead    = 1 << 2
-	accessHistoryWrite   = 1 << 3
-	accessStatusWrite    = 1 << 5
-	accessTimestampWrite = 1 << 6
+	accessRead  = 1 << 0
+	accessWrite = 1 << 1
 )
 
 // maxScratch is how many operations a connection keeps memory for between calls.
@@ -93,7 +89,7 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 	if target.AttributeID == ua.AttributeIDValue {
 		dv = node.Variable.Value()
 	} else {
-		dv.Value, dv.Status = s.attribute(c.as, node, target.AttributeID)
+		dv.Value, dv.Status = s.attribute(c, node, target.AttributeID)
 	}
 	part.apply(&dv)
 	dv.ServerTimestamp = now
@@ -101,8 +97,7 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 }
 
 // readable finds what target names and checks that the user of c may read it.
-// It serves Read and CreateMonitoredItems; with BadUserAccessDenied, which comes
-// last, the node is returned too.
+// It serves Read and CreateMonitoredItems.
 func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.Node, numericRange, ua.StatusCode) {
 	node, code := s.node(target.NodeID)
 	if code != ua.StatusOK {
@@ -110,6 +105,9 @@ func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.
 	}
 	if target.AttributeID == ua.AttributeIDValue {
 		code = valueReadable(node)
+		if code == ua.StatusOK && c.barred(node) {
+			code = ua.StatusBadUserAccessDenied
+		}
 	} else {
 		_, code = s.space.Attribute(node, target.AttributeID)
 	}
@@ -122,9 +120,6 @@ func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.
 	part, ok := parseRange(target.IndexRange)
 	if !ok {
 		return nil, nil, ua.StatusBadIndexRangeInvalid
-	}
-	if !c.may(node, rightToRead(target.AttributeID)) {
-		return node, part, ua.StatusBadUserAccessDenied
 	}
 	return node, part, ua.StatusOK
 }
@@ -179,7 +174,6 @@ type writeScratch struct {
 // deviceWrite is one value on its way to a device.
 type deviceWrite struct {
 	index  int // in the request
-	node   *addressspace.Node
 	writer addressspace.Writer
 	value  uabinary.DataValue
 }
@@ -197,9 +191,9 @@ func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 	now := uabinary.DateTimeOf(time.Now())
 	for i := range req.NodesToWrite {
 		w := &req.NodesToWrite[i]
-		node, code := s.writable(c, w)
+		v, code := s.writable(c, w)
 		if code == ua.StatusOK {
-			toDevice = store(node, w, now, i, toDevice)
+			toDevice = store(v, w, now, i, toDevice)
 		}
 		resp.Results = append(resp.Results, code)
 	}
@@ -212,11 +206,10 @@ func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 }
 
 // store sets a Variable in memory, or notes what has to go to its device.
-func store(n *addressspace.Node, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
-	v := n.Variable
+func store(v *addressspace.Variable, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
 	dv := uabinary.DataValue{Value: storable(v, w.Value.Value)}
 	if writer := v.Writer(); writer != nil {
-		return append(toDevice, deviceWrite{index: index, node: n, writer: writer, value: dv})
+		return append(toDevice, deviceWrite{index: index, writer: writer, value: dv})
 	}
 	dv.SourceTimestamp = now
 	v.Set(&dv)
@@ -242,10 +235,6 @@ func byteArray(v *addressspace.Variable) bool {
 func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWrite) {
 	taken := c.continueAside(func(ctx context.Context, held *call) {
 		for _, w := range writes {
-			if !held.mayStill(w.node, RightWriteValue) {
-				results[w.index] = ua.StatusBadUserAccessDenied
-				continue
-			}
 			results[w.index] = w.writer.Write(ctx, w.value)
 		}
 		held.respond(&uabinary.WriteResponse{ResponseHeader: held.responseHeader(), Results: results})
@@ -259,9 +248,9 @@ func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWri
 	c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
 }
 
-// writable finds the node that w names and checks that w may be written to
+// writable finds the Variable that w names and checks that w may be written to
 // it: only Values, whole, without status and timestamps.
-func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Node, ua.StatusCode) {
+func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Variable, ua.StatusCode) {
 	node, code := s.node(w.NodeID)
 	if code != ua.StatusOK {
 		return nil, code
@@ -276,7 +265,7 @@ func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Node, 
 	switch {
 	case v.AccessLevel&accessWrite == 0:
 		return nil, ua.StatusBadNotWritable
-	case !c.may(node, RightWriteValue):
+	case c.barred(node):
 		return nil, ua.StatusBadUserAccessDenied
 	}
 	part, ok := parseRange(w.IndexRange)
@@ -286,7 +275,7 @@ func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Node, 
 	case part != nil, w.Value.Status != ua.StatusOK, w.Value.SourceTimestamp != 0, w.Value.ServerTimestamp != 0:
 		return nil, ua.StatusBadWriteNotSupported
 	}
-	return node, s.checkType(v, w.Value.Value)
+	return v, s.checkType(v, w.Value.Value)
 }
 
 // checkType holds a value against DataType, ValueRank and ArrayDimensions.
