@@ -15,8 +15,12 @@ import (
 
 // Bits of AccessLevel (Part 3 1.05, 8.57).
 const (
-	accessRead  = 1 << 0
-	accessWrite = 1 << 1
+	accessRead           = 1 << 0
+	accessWrite          = 1 << 1
+	accessHistoryRead    = 1 << 2
+	accessHistoryWrite   = 1 << 3
+	accessStatusWrite    = 1 << 5
+	accessTimestampWrite = 1 << 6
 )
 
 // maxScratch is how many operations a connection keeps memory for between calls.
@@ -89,7 +93,7 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 	if target.AttributeID == ua.AttributeIDValue {
 		dv = node.Variable.Value()
 	} else {
-		dv.Value, dv.Status = s.attribute(c, node, target.AttributeID)
+		dv.Value, dv.Status = s.attribute(c.as, node, target.AttributeID)
 	}
 	part.apply(&dv)
 	dv.ServerTimestamp = now
@@ -97,7 +101,8 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 }
 
 // readable finds what target names and checks that the user of c may read it.
-// It serves Read and CreateMonitoredItems.
+// It serves Read and CreateMonitoredItems; with BadUserAccessDenied, which comes
+// last, the node is returned too.
 func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.Node, numericRange, ua.StatusCode) {
 	node, code := s.node(target.NodeID)
 	if code != ua.StatusOK {
@@ -105,9 +110,6 @@ func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.
 	}
 	if target.AttributeID == ua.AttributeIDValue {
 		code = valueReadable(node)
-		if code == ua.StatusOK && c.barred(node) {
-			code = ua.StatusBadUserAccessDenied
-		}
 	} else {
 		_, code = s.space.Attribute(node, target.AttributeID)
 	}
@@ -120,6 +122,9 @@ func (s *Server) readable(c *call, target *uabinary.ReadValueID) (*addressspace.
 	part, ok := parseRange(target.IndexRange)
 	if !ok {
 		return nil, nil, ua.StatusBadIndexRangeInvalid
+	}
+	if !c.may(node, rightToRead(target.AttributeID)) {
+		return node, part, ua.StatusBadUserAccessDenied
 	}
 	return node, part, ua.StatusOK
 }
@@ -174,6 +179,7 @@ type writeScratch struct {
 // deviceWrite is one value on its way to a device.
 type deviceWrite struct {
 	index  int // in the request
+	node   *addressspace.Node
 	writer addressspace.Writer
 	value  uabinary.DataValue
 }
@@ -191,9 +197,9 @@ func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 	now := uabinary.DateTimeOf(time.Now())
 	for i := range req.NodesToWrite {
 		w := &req.NodesToWrite[i]
-		v, code := s.writable(c, w)
+		node, code := s.writable(c, w)
 		if code == ua.StatusOK {
-			toDevice = store(v, w, now, i, toDevice)
+			toDevice = store(node, w, now, i, toDevice)
 		}
 		resp.Results = append(resp.Results, code)
 	}
@@ -206,10 +212,11 @@ func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 }
 
 // store sets a Variable in memory, or notes what has to go to its device.
-func store(v *addressspace.Variable, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
+func store(n *addressspace.Node, w *uabinary.WriteValue, now uabinary.DateTime, index int, toDevice []deviceWrite) []deviceWrite {
+	v := n.Variable
 	dv := uabinary.DataValue{Value: storable(v, w.Value.Value)}
 	if writer := v.Writer(); writer != nil {
-		return append(toDevice, deviceWrite{index: index, writer: writer, value: dv})
+		return append(toDevice, deviceWrite{index: index, node: n, writer: writer, value: dv})
 	}
 	dv.SourceTimestamp = now
 	v.Set(&dv)
@@ -235,6 +242,10 @@ func byteArray(v *addressspace.Variable) bool {
 func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWrite) {
 	taken := c.continueAside(func(ctx context.Context, held *call) {
 		for _, w := range writes {
+			if !held.mayStill(w.node, RightWriteValue) {
+				results[w.index] = ua.StatusBadUserAccessDenied
+				continue
+			}
 			results[w.index] = w.writer.Write(ctx, w.value)
 		}
 		held.respond(&uabinary.WriteResponse{ResponseHeader: held.responseHeader(), Results: results})
@@ -248,9 +259,9 @@ func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWri
 	c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
 }
 
-// writable finds the Variable that w names and checks that w may be written to
+// writable finds the node that w names and checks that w may be written to
 // it: only Values, whole, without status and timestamps.
-func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Variable, ua.StatusCode) {
+func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Node, ua.StatusCode) {
 	node, code := s.node(w.NodeID)
 	if code != ua.StatusOK {
 		return nil, code
@@ -265,7 +276,7 @@ func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Variab
 	switch {
 	case v.AccessLevel&accessWrite == 0:
 		return nil, ua.StatusBadNotWritable
-	case c.barred(node):
+	case !c.may(node, RightWriteValue):
 		return nil, ua.StatusBadUserAccessDenied
 	}
 	part, ok := parseRange(w.IndexRange)
@@ -275,7 +286,7 @@ func (s *Server) writable(c *call, w *uabinary.WriteValue) (*addressspace.Variab
 	case part != nil, w.Value.Status != ua.StatusOK, w.Value.SourceTimestamp != 0, w.Value.ServerTimestamp != 0:
 		return nil, ua.StatusBadWriteNotSupported
 	}
-	return v, s.checkType(v, w.Value.Value)
+	return node, s.checkType(v, w.Value.Value)
 }
 
 // checkType holds a value against DataType, ValueRank and ArrayDimensions.

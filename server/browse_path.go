@@ -22,7 +22,7 @@ func (s *Server) handleTranslateBrowsePaths(c *call, r *uabinary.Reader) {
 		ResponseHeader: c.responseHeader(),
 		Results:        make([]uabinary.BrowsePathResult, len(req.BrowsePaths)),
 	}
-	walk := pathWalk{server: s, visits: s.limits.MaxTranslateVisits}
+	walk := pathWalk{server: s, call: c, visits: s.limits.MaxTranslateVisits}
 	for i := range req.BrowsePaths {
 		resp.Results[i] = walk.follow(&req.BrowsePaths[i])
 	}
@@ -32,6 +32,7 @@ func (s *Server) handleTranslateBrowsePaths(c *call, r *uabinary.Reader) {
 // pathWalk follows the paths of one call.
 type pathWalk struct {
 	server *Server
+	call   *call
 	visits int // references that may still be looked at
 }
 
@@ -40,6 +41,9 @@ func (w *pathWalk) follow(path *uabinary.BrowsePath) uabinary.BrowsePathResult {
 	start, code := w.server.node(path.StartingNode)
 	if code == ua.StatusOK {
 		code = w.check(elements)
+	}
+	if code == ua.StatusOK && !w.call.may(start, RightBrowse) {
+		code = ua.StatusBadUserAccessDenied
 	}
 	if code != ua.StatusOK {
 		return uabinary.BrowsePathResult{StatusCode: code}
@@ -91,7 +95,7 @@ func (w *pathWalk) step(level []*addressspace.Node, e *uabinary.RelativePathElem
 				continue
 			}
 			target := w.server.space.Node(ref.Target)
-			if target != nil && target.BrowseName == e.TargetName && !found[target] {
+			if target != nil && target.BrowseName == e.TargetName && !found[target] && w.call.may(target, RightBrowse) {
 				found[target] = true
 				next = append(next, target)
 			}

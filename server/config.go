@@ -28,7 +28,11 @@ type Config struct {
 	// TokenPolicyURI encrypts passwords on endpoints that do not encrypt the
 	// channel; empty means Basic256Sha256.
 	TokenPolicyURI string
-	Limits         Limits
+	// Rights says what a user may do in a namespace. It is asked when the user
+	// logs in; nil means that everybody may do everything. The name of anonymous
+	// Sessions is AnonymousUser.
+	Rights func(user, namespaceURI string) Rights
+	Limits Limits
 }
 
 // BuildInfo is what Server_ServerStatus_BuildInfo shows (Part 5, 12.4).

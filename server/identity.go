@@ -53,7 +53,7 @@ func (e *Endpoint) passwordPolicy(channel *securechannel.Policy) *securechannel.
 
 // authenticate finds out who the UserIdentityToken of an ActivateSession is.
 // Part 4 1.05, 5.7.3.
-func (s *Server) authenticate(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (user, ua.StatusCode) {
+func (s *Server) authenticate(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (*user, ua.StatusCode) {
 	switch {
 	case token.IsNull(), token.TypeID == uabinary.NumericID(0, id.AnonymousIdentityToken_Encoding_DefaultBinary):
 		return s.authenticateAnonymous(sess, token)
@@ -61,58 +61,58 @@ func (s *Server) authenticate(c *call, sess *session, token *uabinary.ExtensionO
 		return s.authenticateUserName(c, sess, token, nonce)
 	case token.TypeID == uabinary.NumericID(0, id.X509IdentityToken_Encoding_DefaultBinary),
 		token.TypeID == uabinary.NumericID(0, id.IssuedIdentityToken_Encoding_DefaultBinary):
-		return user{}, ua.StatusBadIdentityTokenRejected
+		return nil, ua.StatusBadIdentityTokenRejected
 	}
-	return user{}, ua.StatusBadIdentityTokenInvalid
+	return nil, ua.StatusBadIdentityTokenInvalid
 }
 
 // authenticateAnonymous: no token at all means anonymous.
-func (s *Server) authenticateAnonymous(sess *session, token *uabinary.ExtensionObject) (user, ua.StatusCode) {
+func (s *Server) authenticateAnonymous(sess *session, token *uabinary.ExtensionObject) (*user, ua.StatusCode) {
 	var anonymous uabinary.AnonymousIdentityToken
 	if !token.IsNull() {
 		if token.Decode(&anonymous, &s.limits.Encoding) != nil {
-			return user{}, ua.StatusBadIdentityTokenInvalid
+			return nil, ua.StatusBadIdentityTokenInvalid
 		}
 		if anonymous.PolicyID != anonymousPolicyID && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
-			return user{}, ua.StatusBadIdentityTokenInvalid
+			return nil, ua.StatusBadIdentityTokenInvalid
 		}
 	}
 	if !s.cfg.Anonymous {
-		return user{}, ua.StatusBadIdentityTokenRejected
+		return nil, ua.StatusBadIdentityTokenRejected
 	}
 	if s.cfg.Users != nil && !s.logins.knows(AnonymousUser) {
-		return user{}, ua.StatusBadIdentityTokenRejected
+		return nil, ua.StatusBadIdentityTokenRejected
 	}
-	return user{name: AnonymousUser, anonymous: true}, ua.StatusOK
+	return s.withRights(user{name: AnonymousUser, anonymous: true}), ua.StatusOK
 }
 
-func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (user, ua.StatusCode) {
+func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (*user, ua.StatusCode) {
 	var t uabinary.UserNameIdentityToken
 	if token.Decode(&t, &s.limits.Encoding) != nil || t.UserName == "" {
-		return user{}, ua.StatusBadIdentityTokenInvalid
+		return nil, ua.StatusBadIdentityTokenInvalid
 	}
 	if !s.cfg.UserName {
-		return user{}, ua.StatusBadIdentityTokenRejected
+		return nil, ua.StatusBadIdentityTokenRejected
 	}
 	policy := sess.endpoint.passwordPolicy(c.conn.channel.Policy())
 	if policy == nil || t.EncryptionAlgorithm != policy.EncryptionAlgorithm() {
-		return user{}, ua.StatusBadIdentityTokenInvalid // plain text among others
+		return nil, ua.StatusBadIdentityTokenInvalid // plain text among others
 	}
 	if t.PolicyID != userNamePolicyIDPrefix+policyName(policy) && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
-		return user{}, ua.StatusBadIdentityTokenInvalid
+		return nil, ua.StatusBadIdentityTokenInvalid
 	}
 	client := c.conn.loginClient()
 	if s.logins.locked(client, c.arrived) {
-		return user{}, ua.StatusBadUserAccessDenied
+		return nil, ua.StatusBadUserAccessDenied
 	}
 	password, err := policy.DecryptSecret(sess.endpoint.cfg.Identity.Key, t.Password, nonce)
 	// A secret that does not open and a wrong password are one answer, after
 	// the same work: nothing to tell them apart.
 	if !s.logins.check(t.UserName, password) || err != nil {
-		return user{}, s.loginFailed(c, client)
+		return nil, s.loginFailed(c, client)
 	}
 	s.logins.succeeded(client)
-	return user{name: t.UserName}, ua.StatusOK
+	return s.withRights(user{name: t.UserName}), ua.StatusOK
 }
 
 // loginFailed holds the refusal back, aside of the connection's other calls.

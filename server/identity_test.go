@@ -17,7 +17,7 @@ func TestSecurityUserNamePassword_Right(t *testing.T) {
 		c := r.channel(mode)
 		c.mustCreate()
 		c.wantOK(c.login(c.userToken("joe", "secret")))
-		if u := r.lookup(c.token).user; u != (user{name: "joe"}) {
+		if u := r.lookup(c.token).user; u.name != "joe" || u.anonymous {
 			t.Errorf("%v: user %+v", mode, u)
 		}
 		c.read(valueOf("Int16"))

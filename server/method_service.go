@@ -50,7 +50,12 @@ func (s *Server) handleCall(c *call, r *uabinary.Reader) {
 func (c *call) callAside(results []uabinary.CallMethodResult, waiting []methodRun) bool {
 	taken := c.continueAside(func(ctx context.Context, held *call) {
 		for i := range waiting {
-			results[waiting[i].index] = waiting[i].result(ctx)
+			run := &waiting[i]
+			if !held.mayStill(run.call.Method, RightWriteValue) {
+				results[run.index].StatusCode = ua.StatusBadUserAccessDenied
+				continue
+			}
+			results[run.index] = run.result(ctx)
 		}
 		held.respond(&uabinary.CallResponse{ResponseHeader: held.responseHeader(), Results: results})
 	})
@@ -84,7 +89,7 @@ func isBad(code ua.StatusCode) bool { return code&0x80000000 != 0 }
 func (s *Server) prepare(c *call, req *uabinary.CallMethodRequest) (methodRun, uabinary.CallMethodResult) {
 	object, method, code := s.method(req.ObjectID, req.MethodID)
 	if code == ua.StatusOK {
-		code = c.executable(method)
+		code = c.executable(object, method)
 	}
 	if code != ua.StatusOK {
 		return methodRun{}, uabinary.CallMethodResult{StatusCode: code}
@@ -94,17 +99,17 @@ func (s *Server) prepare(c *call, req *uabinary.CallMethodRequest) (methodRun, u
 		return methodRun{}, uabinary.CallMethodResult{StatusCode: code, InputArgumentResults: inputs}
 	}
 	return methodRun{code: run, call: &addressspace.MethodCall{
-		Object: object, Method: method, Inputs: req.InputArguments, User: c.user().name, Session: c.session,
+		Object: object, Method: method, Inputs: req.InputArguments, User: c.as.name, Session: c.session,
 	}}, uabinary.CallMethodResult{}
 }
 
-func (c *call) executable(method *addressspace.Node) ua.StatusCode {
+func (c *call) executable(object, method *addressspace.Node) ua.StatusCode {
 	switch {
 	case !method.Method.Executable():
 		return ua.StatusBadNotExecutable
 	case method.Method.Implementation() == nil:
 		return ua.StatusBadMethodInvalid // of a type, where the instance has none
-	case c.barred(method):
+	case !c.may(method, RightWriteValue), !c.may(object, RightWriteValue): // Part 3 (1.05), 8.55: both
 		return ua.StatusBadUserAccessDenied
 	}
 	return ua.StatusOK

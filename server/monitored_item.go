@@ -21,7 +21,7 @@ type monitoredItem struct {
 	attribute ua.AttributeID
 	node      *addressspace.Node
 	rng       numericRange
-	denied    ua.StatusCode // why the user may not read it; Good: he may
+	denied    ua.StatusCode // why nobody may read it; Good: who has the right may
 
 	// guarded by sub.owner.mu
 	clientHandle  uint32
@@ -32,6 +32,7 @@ type monitoredItem struct {
 	discardOldest bool
 	deleted       bool
 	inReady       bool
+	barred        bool  // the user may not read it
 	partBytes     int32 // of last, where it is a copy of a part
 
 	queue      valueQueue
@@ -60,7 +61,8 @@ func (item *monitoredItem) current() *uabinary.DataValue {
 	if item.attribute == ua.AttributeIDValue {
 		return item.node.Variable.Current()
 	}
-	value, status := item.sub.owner.server.space.Attribute(item.node, item.attribute)
+	owner := item.sub.owner
+	value, status := owner.server.attribute(owner.user.Load(), item.node, item.attribute)
 	return &uabinary.DataValue{Value: value, Status: status, ServerTimestamp: uabinary.DateTimeOf(time.Now())}
 }
 
@@ -107,7 +109,11 @@ func (item *monitoredItem) sample(dv *uabinary.DataValue, now time.Duration) {
 		return
 	}
 	item.lastSample = now
-	dv = item.part(dv)
+	if item.barred {
+		dv = deniedValue()
+	} else {
+		dv = item.part(dv)
+	}
 	if !item.filter.passes(item.last, dv) {
 		return
 	}

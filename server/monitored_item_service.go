@@ -58,7 +58,10 @@ func (s *Server) newItem(c *call, req *uabinary.MonitoredItemCreateRequest, time
 	target := &req.ItemToMonitor
 	node, rng, status := s.readable(c, target)
 	denied := ua.StatusOK
-	if status == ua.StatusBadNotReadable || status == ua.StatusBadUserAccessDenied {
+	switch status {
+	case ua.StatusBadUserAccessDenied: // addItem knows as well
+		status = ua.StatusOK
+	case ua.StatusBadNotReadable:
 		denied = status
 		node, status = s.node(target.NodeID)
 	}
@@ -140,6 +143,7 @@ func (subs *sessionSubscriptions) addItem(id uint32, item *monitoredItem, p item
 	}
 	subs.items++
 	item.sub = sub
+	item.barred = item.bars(subs.user.Load())
 	item.id = sub.newItemID()
 	item.queue.size = p.queueSize
 	item.set(p)

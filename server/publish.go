@@ -19,6 +19,7 @@ import (
 // goes to the outbox and leaves in flush.
 type sessionSubscriptions struct {
 	server *Server
+	user   atomic.Pointer[user] // of the Session; stored with mu held
 
 	mu sync.Mutex
 	// guarded by mu

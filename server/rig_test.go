@@ -418,7 +418,9 @@ func (r *rig) bareSession(t testing.TB, conn *connection) *session {
 		server: r.Server, endpoint: conn.ep, id: newSessionID(), token: newToken(),
 		activated: true, timeout: time.Hour, created: time.Now(), seen: time.Now(),
 	}
+	sess.user = r.withRights(user{})
 	sess.subs.init(r.Server)
+	sess.subs.userChanged(sess.user)
 	if code := r.addSession(sess, conn); code != ua.StatusOK {
 		t.Fatal(code)
 	}

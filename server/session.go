@@ -32,7 +32,7 @@ type session struct {
 
 	mu        sync.Mutex
 	channel   *connection   // guarded by mu; nil while no channel carries it
-	user      user          // guarded by mu
+	user      *user         // guarded by mu; nil until activated
 	nonce     []byte        // guarded by mu; of the last Create- or ActivateSession
 	activated bool          // guarded by mu
 	closed    bool          // guarded by mu
@@ -42,12 +42,6 @@ type session struct {
 	timer     *time.Timer   // fires at seen+timeout at the earliest
 
 	subs sessionSubscriptions
-}
-
-// user is who a Session acts for.
-type user struct {
-	name      string
-	anonymous bool
 }
 
 // randomBytes comes from the system's generator, which does not fail.
@@ -74,6 +68,7 @@ func (s *Server) enterSession(c *call) ua.StatusCode {
 	code := sess.admits(c)
 	if code == ua.StatusOK {
 		sess.seen = c.arrived
+		c.as = sess.user
 	}
 	sess.mu.Unlock()
 	if code == ua.StatusBadSessionNotActivated {

@@ -214,7 +214,7 @@ func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateS
 		return code
 	}
 	moved := before != c.conn
-	if moved && u != current {
+	if moved && !u.is(current) {
 		return ua.StatusBadIdentityChangeNotSupported
 	}
 	return s.activate(c, sess, u, before, nonce)
@@ -250,7 +250,7 @@ func (sess *session) signedBy(c *connection, sig *uabinary.SignatureData, nonce 
 // activate binds sess to the channel of c with user u and a fresh nonce, unless
 // something else happened to it since: the nonce that was signed is good for
 // one activation, also of two that race.
-func (s *Server) activate(c *call, sess *session, u user, before *connection, nonce []byte) ua.StatusCode {
+func (s *Server) activate(c *call, sess *session, u *user, before *connection, nonce []byte) ua.StatusCode {
 	moved := before != c.conn
 	s.mu.Lock()
 	if moved && len(c.conn.sessions) >= s.limits.MaxSessionsPerChannel {
@@ -276,6 +276,7 @@ func (s *Server) activate(c *call, sess *session, u user, before *connection, no
 	if moved && before != nil {
 		s.sessionDetached(sess)
 	}
+	sess.subs.userChanged(u)
 	sess.rest()
 	return ua.StatusOK
 }

@@ -48,7 +48,7 @@ func (s *Server) handleBrowse(c *call, r *uabinary.Reader) {
 			resp.Results[i].StatusCode = code
 			continue
 		}
-		s.browse(c.session, &b, &resp.Results[i], &budget)
+		s.browse(c, &b, &resp.Results[i], &budget)
 	}
 	c.respond(&resp)
 }
@@ -83,11 +83,16 @@ func (s *Server) newBrowse(d *uabinary.BrowseDescription, most uint32) (browse, 
 
 // browse answers b as far as its own limit and the budget of the call allow,
 // and leaves the rest to a continuation point. At least one reference is
-// answered, so that every BrowseNext gets on.
-func (s *Server) browse(sess *session, b *browse, result *uabinary.BrowseResult, budget *int) {
+// answered, so that every BrowseNext gets on. Nodes that the user may not browse
+// are not there.
+func (s *Server) browse(c *call, b *browse, result *uabinary.BrowseResult, budget *int) {
 	node := s.space.Node(b.node)
 	if node == nil {
 		result.StatusCode = ua.StatusBadContinuationPointInvalid // removed since Browse
+		return
+	}
+	if !c.may(node, RightBrowse) {
+		result.StatusCode = ua.StatusBadUserAccessDenied
 		return
 	}
 	position, more := 0, false
@@ -96,7 +101,7 @@ func (s *Server) browse(sess *session, b *browse, result *uabinary.BrowseResult,
 			continue
 		}
 		target := s.space.Node(ref.Target)
-		if target == nil || !s.wants(b, &ref, target) {
+		if target == nil || !s.wants(b, &ref, target) || !c.may(target, RightBrowse) {
 			continue
 		}
 		if n := len(result.References); n == b.most || n > 0 && *budget <= 0 {
@@ -112,7 +117,7 @@ func (s *Server) browse(sess *session, b *browse, result *uabinary.BrowseResult,
 	if !more {
 		return
 	}
-	point, ok := s.holdBrowse(sess, *b)
+	point, ok := s.holdBrowse(c.session, *b)
 	if !ok {
 		*result = uabinary.BrowseResult{StatusCode: ua.StatusBadNoContinuationPoints}
 		return
@@ -176,7 +181,7 @@ func (s *Server) handleBrowseNext(c *call, r *uabinary.Reader) {
 		case !ok:
 			resp.Results[i].StatusCode = ua.StatusBadContinuationPointInvalid
 		case !req.ReleaseContinuationPoints:
-			s.browse(c.session, &b, &resp.Results[i], &budget)
+			s.browse(c, &b, &resp.Results[i], &budget)
 		}
 	}
 	c.respond(&resp)
