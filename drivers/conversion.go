@@ -1,7 +1,9 @@
 package drivers
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +51,10 @@ type Conversion struct {
 	Clamp              bool          // values outside of Range are set to its border
 	NotAvailable       []uint64      // raw patterns that mean "no value"
 	NotAvailableStatus ua.StatusCode // status for those
+	NaNStatus          ua.StatusCode // of a float that is infinite or not a number; Good passes it on
+	RangeStatus        ua.StatusCode // of a value read outside of Range; Good passes it on
+	Enum               []EnumValue   // names of the values, in ascending order
+	EnumStrict         bool          // a value read that has no name is none
 }
 
 // Conversions are the named ones of a file.
@@ -86,6 +92,16 @@ func (c *Conversion) Parse(s *xmltree.Settings) {
 	c.parseRange(s)
 	c.parseLinear(s)
 	c.parseNotAvailable(s)
+	c.parseEnum(s)
+	if name := s.String("NaNStatus", ""); name != "" {
+		c.NaNStatus = parseStatus(s, "NaNStatus", name)
+	}
+	if name := s.String("RangeStatus", ""); name != "" {
+		c.RangeStatus = parseStatus(s, "RangeStatus", name)
+	}
+	if c.RangeStatus != ua.StatusOK && !c.Range.Valid() {
+		s.Error("RangeStatus", "needs EULow and EUHigh, the range that it is about")
+	}
 	if c.Clamp && !c.Range.Valid() {
 		s.Error("Clamp", "needs EULow and EUHigh to clamp to")
 	}
@@ -146,18 +162,45 @@ func (c *Conversion) parseNotAvailable(s *xmltree.Settings) {
 		c.NotAvailableStatus = ua.StatusBadSensorFailure
 	}
 	if name := s.String("NotAvailableStatus", ""); name != "" {
-		c.NotAvailableStatus = parseStatus(s, name)
+		c.NotAvailableStatus = parseStatus(s, "NotAvailableStatus", name)
 	}
 }
 
+// parseEnum reads names of values: 0=Off;1=Manual;2=Automatic.
+func (c *Conversion) parseEnum(s *xmltree.Settings) {
+	c.EnumStrict = s.Bool("EnumStrict", c.EnumStrict)
+	list := s.String("Enum", "")
+	if list == "" {
+		if c.EnumStrict && len(c.Enum) == 0 {
+			s.Error("EnumStrict", "needs Enum, the values that are allowed")
+		}
+		return
+	}
+	c.Enum = nil
+	for word := range strings.SplitSeq(list, ";") {
+		digits, text, found := strings.Cut(word, "=")
+		value, err := strconv.ParseInt(strings.TrimSpace(digits), 0, 64)
+		text = strings.TrimSpace(text)
+		if !found || err != nil || text == "" {
+			s.Error("Enum", "%s is not a value and its name, as in 0=Off;1=On", xmltree.Quote(word))
+			continue
+		}
+		if slices.ContainsFunc(c.Enum, func(e EnumValue) bool { return e.Value == value || e.Text == text }) {
+			s.Error("Enum", "%s: value and name must be unique", xmltree.Quote(word))
+		}
+		c.Enum = append(c.Enum, EnumValue{value, text})
+	}
+	slices.SortFunc(c.Enum, func(a, b EnumValue) int { return cmp.Compare(a.Value, b.Value) })
+}
+
 // parseStatus finds a Bad or Uncertain StatusCode by its name in the standard.
-func parseStatus(s *xmltree.Settings, name string) ua.StatusCode {
+func parseStatus(s *xmltree.Settings, word, name string) ua.StatusCode {
 	for code, desc := range ua.StatusCodes {
 		if desc.Name == "Status"+name && !isGood(code) {
 			return code
 		}
 	}
-	s.Error("NotAvailableStatus", "%s is not a Bad or Uncertain status code such as BadSensorFailure", xmltree.Quote(name))
+	s.Error(word, "%s is not a Bad or Uncertain status code such as BadSensorFailure", xmltree.Quote(name))
 	return ua.StatusBadSensorFailure
 }
 

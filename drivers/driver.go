@@ -43,6 +43,13 @@ type Tag struct {
 	Period      time.Duration // the fastest the value changes; becomes MinimumSamplingInterval
 	Unit        string        // UNECE code or plain text; empty: none
 	Range       Range         // EURange; zero: none
+	Enum        []EnumValue   // names of the values of a number, or of false (0) and true (1); nil: none
+}
+
+// EnumValue is the name of a value.
+type EnumValue struct {
+	Value int64
+	Text  string
 }
 
 // Access says what a client may do with a tag; the bits are those of AccessLevel (Part 3, 8.57).

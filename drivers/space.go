@@ -90,6 +90,9 @@ func (b *builder) tag(device string, root uabinary.NodeID, t *Tag) error {
 		EURange:                 t.euRange(),
 		EngineeringUnits:        t.engineeringUnits(),
 	}
+	if len(t.Enum) > 0 {
+		o.TypeDefinition = uabinary.NumericID(0, t.discreteType())
+	}
 	if t.Length > 0 {
 		o.ArrayDimensions = []uint32{uint32(t.Length)}
 	}
@@ -98,6 +101,9 @@ func (b *builder) tag(device string, root uabinary.NodeID, t *Tag) error {
 		return err
 	}
 	b.vars[device+"."+t.Name] = n.Variable
+	if len(t.Enum) > 0 {
+		return b.discrete(n, t)
+	}
 	return nil
 }
 

@@ -45,16 +45,23 @@ type Address struct {
 	Area   Area
 	Offset uint16 // as it goes over the wire, from 0
 	Bit    int8   // bit of the register, 0 is the least significant; noBit for none
+	Half   byte   // highHalf or lowHalf of the register; 0: all of it
 	Length int    // elements of an array; 0: a scalar
 }
 
 const noBit = -1
 
+// The halves of a register, as they are written behind an address.
+const (
+	highHalf = 'H'
+	lowHalf  = 'L'
+)
+
 const lastOffset = 65535
 
 // ParseAddress reads an address in the given notation and refuses what would have to be guessed. A suffix .b names a
-// bit of a register (from 0 for the least significant; with msb1 from 1 for the most significant), a suffix [n] an
-// array of n values.
+// bit of a register (from 0 for the least significant; with msb1 from 1 for the most significant), H or L its high or
+// low byte, a suffix [n] an array of n values.
 func ParseAddress(text string, n Notation, msb1 bool) (Address, error) {
 	a := Address{Bit: noBit}
 	base, err := a.cutLength(text)
@@ -62,13 +69,25 @@ func ParseAddress(text string, n Notation, msb1 bool) (Address, error) {
 		return a, err
 	}
 	base, bit, hasBit := strings.Cut(base, ".")
+	base = a.cutHalf(base)
 	if err := a.parseBase(base, n); err != nil {
 		return a, err
 	}
-	if hasBit {
+	switch {
+	case a.Half != 0 && (hasBit || a.Area.bits()):
+		return a, fmt.Errorf("%c is a byte of a register and does not go with a bit", a.Half)
+	case hasBit:
 		err = a.parseBit(bit, msb1)
 	}
 	return a, err
+}
+
+func (a *Address) cutHalf(text string) string {
+	if last := len(text) - 1; last > 0 && (text[last] == highHalf || text[last] == lowHalf) {
+		a.Half = text[last]
+		return text[:last]
+	}
+	return text
 }
 
 func (a *Address) cutLength(text string) (string, error) {

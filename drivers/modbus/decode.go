@@ -1,51 +1,105 @@
 package modbus
 
 import (
-	"bytes"
+	"math"
 	"slices"
-	"unicode/utf8"
 
+	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
+)
+
+// Limit bits of a StatusCode about a value (Part 4 (1.05), 7.38.1).
+const (
+	infoDataValue = 0x400
+	limitLow      = 0x100
+	limitHigh     = 0x200
 )
 
 // decode reads the tag from the data of a reply whose first register or bit has the offset start, and sets value and
 // status of dv. The caller has checked that the tag lies inside.
 func (t *Tag) decode(data []byte, start int, dv *uabinary.DataValue) {
+	t.decodeScaled(data, start, t.Conversion.Linear, dv)
+}
+
+// decodeScaled does so with a scale that is not known from the configuration.
+func (t *Tag) decodeScaled(data []byte, start int, scale drivers.Linear, dv *uabinary.DataValue) {
 	at := t.first() - start
-	switch {
-	case t.Address.Area.bits():
+	if t.Address.Area.bits() {
 		dv.Value = t.bits(data, at)
+		return
+	}
+	wire := data[2*at:]
+	switch {
 	case t.Raw == Bool:
-		dv.Value = uabinary.BoolVariant(t.Order.load(data[2*at:], 1)>>t.Address.Bit&1 != 0)
-	case t.Raw == String:
-		t.text(data[2*at:2*(at+t.Registers)], dv)
+		dv.Value = uabinary.BoolVariant(t.load(wire, 0) != 0)
+	case t.Raw.sized():
+		t.text(wire[:2*t.Registers], dv)
 	case t.Address.Length == 0:
-		t.number(data[2*at:], dv)
+		t.number(t.load(wire, 0), scale, dv)
 	default:
-		dv.Value = t.array(data[2*at:])
+		t.array(wire, scale, dv)
 	}
 }
 
-func (t *Tag) number(wire []byte, dv *uabinary.DataValue) {
-	raw := t.Order.load(wire, t.Registers)
-	if slices.Contains(t.Conversion.NotAvailable, raw) {
-		dv.Status = t.Conversion.NotAvailableStatus
-		if dv.Status>>30 > 1 { // Part 8 (1.05), 7.3.2: Bad goes with a null value
+// undecodable shows a null value, which goes with a Bad status.
+func undecodable(dv *uabinary.DataValue) { dv.Status = drivers.Undecodable.Status() }
+
+func (t *Tag) number(raw uint64, scale drivers.Linear, dv *uabinary.DataValue) {
+	c := &t.Conversion
+	if slices.Contains(c.NotAvailable, raw) {
+		if dv.Status = c.NotAvailableStatus; bad(dv.Status) { // Part 8 (1.05), 7.3.2: Bad goes with a null value
 			return
 		}
 	}
+	bits, ok := t.Raw.unpack(raw)
+	carrier := t.Raw.row().carrier
+	if !ok || c.EnumStrict && !t.listed(carrier.integer(bits)) {
+		undecodable(dv)
+		return
+	}
+	if !t.Raw.number() {
+		dv.Value = carrier.variant(bits)
+		return
+	}
+	n := carrier.float(bits)
+	if scale.Active() {
+		n = scale.EU(n)
+	}
+	if t.qualify(n, dv); bad(dv.Status) {
+		return
+	}
 	switch {
-	case !t.Conversion.Linear.Active():
-		dv.Value = t.Raw.variant(raw)
+	case !scale.Active():
+		dv.Value = carrier.variant(bits)
 	case t.Type == uabinary.TypeFloat:
-		dv.Value = uabinary.FloatVariant(float32(t.engineering(raw)))
+		dv.Value = uabinary.FloatVariant(float32(n))
 	default:
-		dv.Value = uabinary.DoubleVariant(t.engineering(raw))
+		dv.Value = uabinary.DoubleVariant(n)
 	}
 }
 
-func (t *Tag) engineering(raw uint64) float64 { return t.Conversion.Linear.EU(t.Raw.number(raw)) }
+func bad(s ua.StatusCode) bool { return s>>31 != 0 }
+
+// qualify gives a number that is none, or is outside of its range, the status that was asked for.
+func (t *Tag) qualify(n float64, dv *uabinary.DataValue) {
+	c := &t.Conversion
+	switch {
+	case dv.Status != ua.StatusOK:
+	case math.IsNaN(n) || math.IsInf(n, 0):
+		dv.Status = c.NaNStatus
+	case c.RangeStatus == ua.StatusOK:
+	case n < t.Range.Low:
+		dv.Status = c.RangeStatus | infoDataValue | limitLow
+	case n > t.Range.High:
+		dv.Status = c.RangeStatus | infoDataValue | limitHigh
+	}
+}
+
+// listed tells whether a value is one of the enumeration.
+func (t *Tag) listed(v int64) bool {
+	return slices.ContainsFunc(t.Enum, func(e drivers.EnumValue) bool { return e.Value == v })
+}
 
 func bitAt(data []byte, i int) bool { return data[i/8]>>(i%8)&1 != 0 }
 
@@ -57,54 +111,58 @@ func (t *Tag) bits(data []byte, at int) uabinary.Variant {
 	return collect(t.Address.Length, func(i int) bool { return bitAt(data, at+i) })
 }
 
-// text ends at the first NUL, without blanks around it.
 func (t *Tag) text(wire []byte, dv *uabinary.DataValue) {
-	s := slices.Clone(wire)
-	if t.SwapText {
-		swapBytes(s)
-	}
-	if end := bytes.IndexByte(s, 0); end >= 0 {
-		s = s[:end]
-	}
-	if s = bytes.TrimSpace(s); !utf8.Valid(s) {
-		dv.Status = ua.StatusBadConfigurationError
+	if t.Raw == Bytes {
+		dv.Value = uabinary.ByteStringVariant(slices.Clone(wire))
 		return
 	}
-	dv.Value = uabinary.StringVariant(string(s))
-}
-
-func swapBytes(b []byte) {
-	for i := 0; i+1 < len(b); i += 2 {
-		b[i], b[i+1] = b[i+1], b[i]
+	s, ok := t.Encoding.decode(t.Text.bytesOf(wire))
+	if !ok {
+		undecodable(dv)
+		return
 	}
+	dv.Value = uabinary.StringVariant(s)
 }
 
-func (t *Tag) array(wire []byte) uabinary.Variant {
-	n := t.Address.Length
-	raw := func(i int) uint64 { return t.Order.load(wire[2*i*t.Registers:], t.Registers) }
-	if t.Conversion.Linear.Active() {
-		if t.Type == uabinary.TypeFloat {
-			return collect(n, func(i int) float32 { return float32(t.engineering(raw(i))) })
+func (t *Tag) array(wire []byte, scale drivers.Linear, dv *uabinary.DataValue) {
+	values := make([]uint64, t.Address.Length)
+	for i := range values {
+		var ok bool
+		if values[i], ok = t.Raw.unpack(t.load(wire, i)); !ok {
+			undecodable(dv)
+			return
 		}
-		return collect(n, func(i int) float64 { return t.engineering(raw(i)) })
 	}
-	switch t.Raw {
+	dv.Value = t.arrayOf(values, scale)
+}
+
+func (t *Tag) arrayOf(values []uint64, scale drivers.Linear) uabinary.Variant {
+	n, c := len(values), t.Raw.row().carrier
+	if scale.Active() {
+		if t.Type == uabinary.TypeFloat {
+			return collect(n, func(i int) float32 { return float32(scale.EU(c.float(values[i]))) })
+		}
+		return collect(n, func(i int) float64 { return scale.EU(c.float(values[i])) })
+	}
+	switch c {
 	case Int16:
-		return collect(n, func(i int) int16 { return int16(raw(i)) })
+		return collect(n, func(i int) int16 { return int16(values[i]) })
 	case UInt16:
-		return collect(n, func(i int) uint16 { return uint16(raw(i)) })
+		return collect(n, func(i int) uint16 { return uint16(values[i]) })
 	case Int32:
-		return collect(n, func(i int) int32 { return int32(raw(i)) })
+		return collect(n, func(i int) int32 { return int32(values[i]) })
 	case UInt32:
-		return collect(n, func(i int) uint32 { return uint32(raw(i)) })
+		return collect(n, func(i int) uint32 { return uint32(values[i]) })
 	case Int64:
-		return collect(n, func(i int) int64 { return int64(raw(i)) })
+		return collect(n, func(i int) int64 { return int64(values[i]) })
 	case UInt64:
-		return collect(n, raw)
+		return uabinary.VariantOf(values)
 	case Float32:
-		return collect(n, func(i int) float32 { return float32(t.Raw.number(raw(i))) })
+		return collect(n, func(i int) float32 { return float32(c.float(values[i])) })
+	case UnixTime32, UnixTime64ms:
+		return collect(n, func(i int) uabinary.DateTime { return c.time(values[i]) })
 	default:
-		return collect(n, func(i int) float64 { return t.Raw.number(raw(i)) })
+		return collect(n, func(i int) float64 { return c.float(values[i]) })
 	}
 }
 

@@ -69,6 +69,8 @@ type point struct {
 	unit   *unit  // nil: the device is disabled
 	block  *block // nil: never read
 	demand atomic.Bool
+	factor *point       // whose value is the power of ten of the scale; nil: none
+	power  atomic.Int32 // of a point that is such a factor: its value and powerKnown; 0: not read yet
 }
 
 const (
@@ -120,6 +122,11 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 			v.SetDemand(p.demanded(d.wake))
 		}
 		points[i] = p
+	}
+	for i := range dev.tags {
+		if f := dev.tags[i].Factor; f >= 0 {
+			points[i].factor = points[f]
+		}
 	}
 	return points
 }
@@ -388,10 +395,23 @@ func (d *driver) publish(b *block, data []byte) {
 	}
 }
 
+// decode takes the factors first, because they hold for the values that came with them.
 func (b *block) decode(data []byte, at uabinary.DateTime, values []uabinary.DataValue) {
+	later := false
 	for i, p := range b.points {
 		values[i] = uabinary.DataValue{Status: ua.StatusOK, SourceTimestamp: at, ServerTimestamp: at}
-		p.tag.decode(data, b.start, &values[i])
+		if later = later || p.factor != nil; p.factor == nil {
+			p.tag.decode(data, b.start, &values[i])
+			p.notePower(&values[i])
+		}
+	}
+	if !later {
+		return
+	}
+	for i, p := range b.points {
+		if p.factor != nil {
+			p.decode(data, b.start, &values[i])
+		}
 	}
 }
 

@@ -2,33 +2,42 @@ package modbus
 
 import (
 	"math"
-	"strings"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 )
 
-// encode makes of a value what goes over the wire: registers, or packed bits for coils, or one byte 0 or 1 for a bit of
-// a register. The value has passed drivers.Tag.CheckWrite. The status is Good, GoodClamped, or says why the value does
-// not fit; then nothing must be sent.
+// encode makes of a value what goes over the wire: registers, or packed bits for coils. Of a register that the tag
+// shares with others only the bits of its mask count. The value has passed drivers.Tag.CheckWrite. The status is Good,
+// GoodClamped, or says why the value does not fit; then nothing must be sent.
 func (t *Tag) encode(v uabinary.Variant) ([]byte, ua.StatusCode) {
-	if t.Raw == String {
+	return t.encodeScaled(v, t.Conversion.Linear)
+}
+
+// encodeScaled does so with a scale that is not known from the configuration.
+func (t *Tag) encodeScaled(v uabinary.Variant, scale drivers.Linear) ([]byte, ua.StatusCode) {
+	switch {
+	case t.Raw == String:
 		text, _ := v.Text()
 		return t.encodeText(text)
-	}
-	values := elements(v)
-	if t.Raw == Bool {
-		return packBits(values), ua.StatusOK
+	case t.Raw == Bytes:
+		b, _ := v.Any().([]byte)
+		if len(b) != 2*t.Registers {
+			return nil, ua.StatusBadOutOfRange
+		}
+		return b, ua.StatusOK
+	case t.Address.Area.bits():
+		return packBits(elements(v)), ua.StatusOK
 	}
 	wire, status := make([]byte, 2*t.span()), ua.StatusOK
-	for i, e := range values {
-		raw, s := t.encodeNumber(e)
+	for i, e := range elements(v) {
+		raw, s := t.encodeOne(e, scale)
 		if s != ua.StatusOK && s != ua.StatusGoodClamped {
 			return nil, s
 		}
 		status |= s // either is OK or GoodClamped
-		t.Order.store(wire[2*i*t.Registers:], t.Registers, raw)
+		t.store(wire, i, raw)
 	}
 	return wire, status
 }
@@ -43,38 +52,69 @@ func packBits(values []uabinary.Variant) []byte {
 	return packed
 }
 
-// encodeText fills up with NUL. A text that is too long or has a NUL inside would come back as another one.
+// encodeText fills up with NUL.
 func (t *Tag) encodeText(text string) ([]byte, ua.StatusCode) {
 	wire := make([]byte, 2*t.Registers)
-	if len(text) > len(wire) || strings.ContainsRune(text, 0) {
+	b, ok := t.Encoding.encode(text)
+	if !ok || !t.Text.put(wire, b) {
 		return nil, ua.StatusBadOutOfRange
-	}
-	copy(wire, text)
-	if t.SwapText {
-		swapBytes(wire)
 	}
 	return wire, ua.StatusOK
 }
 
+// encodeOne makes the bits of one value as they stand in registers.
+func (t *Tag) encodeOne(v uabinary.Variant, scale drivers.Linear) (uint64, ua.StatusCode) {
+	var bits uint64
+	ok, status := true, ua.StatusOK
+	switch {
+	case t.Raw == Bool:
+		if on, _ := v.Bool(); on {
+			bits = 1
+		}
+	case t.Type == uabinary.TypeDateTime:
+		at, _ := v.Any().(uabinary.DateTime)
+		bits, ok = t.Raw.fromTime(at)
+	case !t.Raw.number():
+		bits = rawBits(v)
+	default:
+		bits, status = t.encodeNumber(v, scale)
+	}
+	if status != ua.StatusOK && status != ua.StatusGoodClamped {
+		return 0, status
+	}
+	if ok {
+		bits, ok = t.Raw.pack(bits)
+	}
+	if !ok {
+		return 0, ua.StatusBadOutOfRange
+	}
+	return bits, status
+}
+
 // encodeNumber checks the ranges and undoes the scaling. An unscaled integer never passes through a float64, which
 // would lose the last digits of 64 bits.
-func (t *Tag) encodeNumber(v uabinary.Variant) (uint64, ua.StatusCode) {
+func (t *Tag) encodeNumber(v uabinary.Variant, scale drivers.Linear) (uint64, ua.StatusCode) {
 	n, _ := v.Number()
 	n, status := t.admit(n)
 	if status != ua.StatusOK && status != ua.StatusGoodClamped {
 		return 0, status
 	}
-	if !t.Conversion.Linear.Active() && status == ua.StatusOK {
-		return rawBits(v), status
+	carrier := t.Raw.row().carrier
+	if !scale.Active() && status == ua.StatusOK {
+		bits := rawBits(v)
+		if len(t.Enum) > 0 && !t.listed(carrier.integer(bits)) {
+			return 0, ua.StatusBadOutOfRange
+		}
+		return bits, status
 	}
-	if t.Conversion.Linear.Active() {
-		n = t.Conversion.Linear.Raw(n)
+	if scale.Active() {
+		n = scale.Raw(n)
 	}
-	raw, ok := t.Raw.raw(n)
+	bits, ok := carrier.bits(n)
 	if !ok {
 		return 0, ua.StatusBadOutOfRange
 	}
-	return raw, status
+	return bits, status
 }
 
 // admit checks an engineering value against what may be written.
@@ -96,6 +136,10 @@ func outside(n float64, r drivers.Range) bool { return r.Valid() && (n < r.Low |
 // rawBits gives the bits of a number as they stand in registers.
 func rawBits(v uabinary.Variant) uint64 {
 	switch n := v.Any().(type) {
+	case int8:
+		return uint64(uint8(n))
+	case uint8:
+		return uint64(n)
 	case int16:
 		return uint64(n)
 	case uint16:
@@ -140,6 +184,8 @@ func elements(v uabinary.Variant) []uabinary.Variant {
 		return each(a, uabinary.FloatVariant)
 	case []float64:
 		return each(a, uabinary.DoubleVariant)
+	case []uabinary.DateTime:
+		return each(a, uabinary.DateTimeVariant)
 	}
 	return nil
 }

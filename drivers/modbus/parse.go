@@ -198,7 +198,7 @@ func (p *deviceParser) tagParser(s *xmltree.Settings) *tagParser {
 	t.readOnly = s.Bool("ReadOnly", false)
 	t.order = t.byteOrder(s, ABCD)
 	t.msb1 = s.Choice("BitOrder", "lsb0", "lsb0", "msb1") == "msb1"
-	t.swapText = s.Choice("StringOrder", "AB", "AB", "BA") == "BA"
+	t.text = textOrder(s, TextAB)
 	t.spans = map[Area]int{Coils: maxWriteBits, DiscreteInputs: 2000, HoldingRegisters: maxWriteRegisters, InputRegisters: 125}
 	return t
 }
@@ -218,6 +218,7 @@ func (p *deviceParser) groups(s *xmltree.Settings, d *device, t *tagParser) {
 		}
 		g.Done()
 	}
+	t.resolveFactors(d)
 	if len(d.tags) == 0 {
 		p.report.Warn(s.Element(), "device %s has no tags", xmltree.Quote(d.name))
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
@@ -21,8 +22,9 @@ type tagParser struct {
 	notation Notation
 	order    Order
 	msb1     bool
-	swapText bool
+	text     TextOrder
 	readOnly bool
+	factors  []factorOf      // tags whose scale is another tag
 	spans    map[Area]int    // the most that a tag that is written may cover
 	tags     map[string]bool // names in lower case
 	folders  map[string]bool // what the dots in them make
@@ -31,12 +33,13 @@ type tagParser struct {
 func (p *tagParser) tag(e *xmltree.Element, d *device) Tag {
 	s := p.report.Settings(e)
 	g := len(d.groups) - 1
-	t := Tag{Group: g, SwapText: p.swapText, Order: p.byteOrder(s, p.order)}
+	t := Tag{Group: g, Order: p.byteOrder(s, p.order), Factor: -1}
 	t.Name, t.Description, t.Period = p.tagName(s), s.String("Description", ""), d.groups[g].period
 	addressed := p.address(s, &t)
 	p.valueType(s, &t)
 	t.Access = p.access(s, &t, addressed)
 	p.convert(s, &t)
+	p.factor(s, &t, len(d.tags))
 	s.Done()
 	if addressed {
 		p.span(s, &t, d.limits)
@@ -117,9 +120,9 @@ func (p *tagParser) valueType(s *xmltree.Settings, t *Tag) {
 	if t.Raw == Bool && !t.Address.Area.bits() {
 		t.Registers = 1
 	}
-	p.textLength(s, t)
+	p.sized(s, t)
 	t.Type, t.Length = t.Raw.row().node, t.Address.Length
-	if t.Length > 0 && (t.Raw == String || t.Raw == Bool && !t.Address.Area.bits()) {
+	if t.Length > 0 && (t.Raw.sized() || t.Raw.half() || t.Raw == Bool && !t.Address.Area.bits()) {
 		s.Error("Address", "an array of %s in registers is not supported; make one tag for each", t.Raw)
 	}
 }
@@ -131,19 +134,71 @@ func (p *tagParser) registerType(s *xmltree.Settings, t *Tag, word string) {
 		s.Error("Type", "%s is not one of %s%s", xmltree.Quote(word), strings.Join(typeNames(), ", "), xmltree.Suggest(word, typeNames()))
 	case raw == Bool && t.Address.Area != 0:
 		s.Error("Type", "Bool needs a bit of the register, as in %s.0", s.String("Address", ""))
+	case raw.half() != (t.Address.Half != 0) && t.Address.Area != 0:
+		s.Error("Type", "%s: Int8 and UInt8 go with an address that says which byte, as in 400001H or 400001L, and no other type does", raw)
 	default:
 		t.Raw = raw
 	}
 }
 
-func (p *tagParser) textLength(s *xmltree.Settings, t *Tag) {
+// sized reads what only texts and bytes have.
+func (p *tagParser) sized(s *xmltree.Settings, t *Tag) {
 	switch {
-	case t.Raw == String:
+	case t.Raw.sized():
 		if s.Required("Length") != "" {
 			t.Registers = s.Int("Length", 1, 1, 125)
 		}
 	case s.Has("Length"):
-		s.Error("Length", "is the number of registers of a String; the length of an array goes into the address, as in %s[10]", s.String("Address", "400001"))
+		s.Error("Length", "is the number of registers of a String or of Bytes; the length of an array goes into the address, as in %s[10]", s.String("Address", "400001"))
+	}
+	if t.Raw != String {
+		return
+	}
+	t.Encoding = Encoding(s.Choice("Encoding", string(UTF8), string(UTF8), string(ASCII7), string(Latin1), string(UTF16)))
+	t.Text = textOrder(s, p.text)
+	if t.Encoding == UTF16 && t.Text.single() {
+		s.Error("Encoding", "utf16 fills registers; it does not go with StringOrder %s", t.Text)
+	}
+}
+
+func textOrder(s *xmltree.Settings, def TextOrder) TextOrder {
+	return TextOrder(s.Choice("StringOrder", string(def), string(TextAB), string(TextBA), string(TextA0), string(Text0A)))
+}
+
+// factorOf is a tag that names another one as its scale; that may come later in the file.
+type factorOf struct {
+	settings *xmltree.Settings
+	tag      int
+	name     string
+}
+
+func (p *tagParser) factor(s *xmltree.Settings, t *Tag, index int) {
+	name := s.String("ScaleFactorTag", "")
+	switch {
+	case name == "":
+		return
+	case !t.Raw.number() || len(t.Enum) > 0:
+		s.Error("ScaleFactorTag", "is only for numbers")
+	case t.Conversion.Linear.Active():
+		s.Error("ScaleFactorTag", "stands beside another way to scale; use one")
+	}
+	t.Type = uabinary.TypeDouble
+	p.factors = append(p.factors, factorOf{s, index, name})
+}
+
+// resolveFactors finds the tags that others name as their scale.
+func (p *tagParser) resolveFactors(d *device) {
+	for _, f := range p.factors {
+		i := slices.IndexFunc(d.tags, func(t Tag) bool { return t.Name == f.name })
+		switch {
+		case i < 0:
+			f.settings.Error("ScaleFactorTag", "there is no tag %s in this device", xmltree.Quote(f.name))
+			continue
+		case !d.tags[i].Raw.number() || d.tags[i].Length > 0 || d.tags[i].Factor >= 0 || i == f.tag || d.tags[i].Access&drivers.ReadOnly == 0:
+			f.settings.Error("ScaleFactorTag", "%s cannot be a power of ten: that is one number that can be read", xmltree.Quote(f.name))
+			continue
+		}
+		d.tags[f.tag].Factor = i
 	}
 }
 
@@ -180,14 +235,18 @@ func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 		c.NotAvailable = slices.Clone(named.NotAvailable)
 	}
 	c.Parse(s)
-	t.Unit, t.Range = c.Unit, c.Range
-	number := t.Raw != Bool && t.Raw != String
-	if !number && (c.Linear.Active() || c.Range.Valid() || len(c.NotAvailable) > 0) {
-		s.Error("Type", "%s has no scale, range or NotAvailable pattern", t.Raw)
+	t.Unit, t.Range, t.Enum = c.Unit, c.Range, c.Enum
+	number := t.Raw.number()
+	if !number && (c.Linear.Active() || c.Range.Valid()) {
+		s.Error("Type", "%s has no scale or range", t.Raw)
+	}
+	if (t.Raw == Bool || t.Raw.sized()) && len(c.NotAvailable) > 0 {
+		s.Error("Type", "%s has no NotAvailable pattern", t.Raw)
 	}
 	if t.Length > 0 && len(c.NotAvailable) > 0 {
 		s.Error("NotAvailable", "is not for arrays, which have one status for all elements")
 	}
+	p.enumeration(s, t)
 	if c.Linear.Active() && number {
 		t.Type = t.Raw.row().scaled
 		if t.Raw == Int64 || t.Raw == UInt64 {
@@ -195,6 +254,26 @@ func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 		}
 	}
 	p.writeLimits(s, t, number)
+}
+
+// enumeration checks that names of values go with the tag.
+func (p *tagParser) enumeration(s *xmltree.Settings, t *Tag) {
+	if len(t.Enum) == 0 {
+		return
+	}
+	carrier := t.Raw.row().carrier
+	switch low, high := carrier.limits(); {
+	case t.Length > 0:
+		s.Error("Enum", "is not for arrays")
+	case t.Raw == Bool:
+		if t.Enum[0].Value != 0 || t.Enum[len(t.Enum)-1].Value != 1 {
+			s.Error("Enum", "of a Bool names 0 and 1, as in 0=Off;1=On")
+		}
+	case !t.Raw.number() || carrier == Float32 || carrier == Float64 || t.Conversion.Linear.Active():
+		s.Error("Enum", "is only for whole numbers without a scale")
+	case float64(t.Enum[0].Value) < low || float64(t.Enum[len(t.Enum)-1].Value) >= high:
+		s.Error("Enum", "has a value that does not fit into %s", t.Raw)
+	}
 }
 
 func (p *tagParser) writeLimits(s *xmltree.Settings, t *Tag, number bool) {

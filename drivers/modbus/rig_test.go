@@ -95,6 +95,7 @@ type rig struct {
 	t      *testing.T
 	slave  *modbussim.Map
 	driver *driver
+	space  *addressspace.Space
 	vars   map[string]*addressspace.Variable
 	start  time.Time
 	down   atomic.Bool // dialling fails
@@ -127,7 +128,7 @@ func (r *rig) bind(c *channel, w wiring) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.vars = vars
+	r.vars, r.space = vars, space
 	r.driver = newDriver(c, w, slog.New(slog.DiscardHandler))
 	r.driver.Bind(vars)
 }

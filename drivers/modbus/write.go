@@ -37,7 +37,11 @@ func (w writer) Write(ctx context.Context, dv uabinary.DataValue) ua.StatusCode 
 	if s := w.p.tag.CheckWrite(dv); s != ua.StatusOK {
 		return s
 	}
-	wire, status := w.p.tag.encode(dv.Value)
+	scale, known := w.p.scale()
+	if !known {
+		return drivers.Waiting.WriteStatus()
+	}
+	wire, status := w.p.tag.encodeScaled(dv.Value, scale)
 	if wire == nil {
 		return status
 	}
@@ -106,8 +110,8 @@ func (d *driver) send(ctx context.Context, j *job) error {
 		_, err = c.WriteSingleCoil(at, 0xFF00*uint16(j.wire[0]))
 	case t.Address.Area == Coils:
 		_, err = c.WriteMultipleCoils(at, uint16(t.count()), j.wire)
-	case t.Address.Bit != noBit:
-		err = d.writeBit(ctx, c, j)
+	case t.mask() != 0:
+		err = d.writeMasked(ctx, c, j)
 	default:
 		err = d.writeRegisters(c, j, j.wire)
 	}
@@ -136,18 +140,22 @@ func (d *driver) single(configured byte, several byte, t *Tag) bool {
 	return true
 }
 
-// writeBit changes one bit of a register. Nothing else goes over the bus between reading and writing; a change that
-// the device makes by itself in that time is lost.
-func (d *driver) writeBit(ctx context.Context, c modbus.Client, j *job) error {
+// writeMasked changes some bits of a register. Where the device cannot do it by itself, nothing else goes over the bus
+// between reading and writing; a change that the device makes in that time is lost.
+func (d *driver) writeMasked(ctx context.Context, c modbus.Client, j *job) error {
 	t := j.point.tag
 	old, err := c.ReadHoldingRegisters(t.Address.Offset, 1)
 	if err != nil {
 		return unwritten(err)
 	}
-	register := t.Order.load(old, 1)&^(1<<t.Address.Bit) | uint64(j.wire[0])<<t.Address.Bit
-	wire := make([]byte, 2)
-	t.Order.store(wire, 1, register)
-	return d.writeRegisters(c, j, wire)
+	return d.writeRegisters(c, j, t.merge(old, j.wire))
+}
+
+// merge puts the bits of the tag into a register.
+func (t *Tag) merge(register, wire []byte) []byte {
+	m := t.mask()
+	v := binary.BigEndian.Uint16(register)&^m | binary.BigEndian.Uint16(wire)&m
+	return binary.BigEndian.AppendUint16(nil, v)
 }
 
 // unwritten makes of a failure to read before a write one that says that nothing was written.
@@ -177,11 +185,7 @@ func (d *driver) show(j *job) {
 	t := j.point.tag
 	now := uabinary.DateTimeOf(time.Now())
 	dv := &uabinary.DataValue{SourceTimestamp: now, ServerTimestamp: now}
-	if t.Raw == Bool && t.Address.Length == 0 {
-		dv.Value = uabinary.BoolVariant(j.wire[0] != 0)
-	} else {
-		t.decode(j.wire, t.first(), dv)
-	}
+	j.point.decode(j.wire, t.first(), dv)
 	j.point.Read(dv)
 }
 
@@ -204,8 +208,8 @@ func (d *driver) verify(ctx context.Context, j *job) ua.StatusCode {
 		return faultOf(err).WriteStatus()
 	}
 	same := bytes.Equal(data, j.wire)
-	if t.Address.Bit != noBit {
-		same = t.Order.load(data, 1)>>t.Address.Bit&1 == uint64(j.wire[0])
+	if t.mask() != 0 {
+		same = bytes.Equal(data, t.merge(data, j.wire))
 	}
 	if !same {
 		return ua.StatusBadInvalidState
