@@ -36,7 +36,9 @@ const StateName = "edgeua-state"
 
 // Options says which files to read and what the build can do.
 type Options struct {
-	Main         string         // path of TcUaServerConfig.xml
+	Main         string         // path of TcUaServerConfig.xml, its directory, or a TcUaConfigLocation.xml
+	Users        string         // path of TcUaSecurityConfig.xml; empty: beside Main
+	Dir          string         // what [ApplicationPath] and relative paths mean; empty: the directory of Main
 	Edge         string         // path of edgeua.xml; empty: beside Main
 	EdgeRequired bool           // a missing edgeua.xml refuses the start
 	Kinds        []drivers.Kind // the words allowed in the Type of a Channel
@@ -45,7 +47,7 @@ type Options struct {
 
 // Config is everything the files say, checked and with every default filled in. Paths of certificates are absolute.
 type Config struct {
-	Sources         []Source // the files read, main file first
+	Sources         []Source // the files read, in that order
 	Application     Application
 	LocaleIDs       []string // LocaleIdArray
 	ServerProfiles  []string // ServerProfileArray
@@ -202,6 +204,9 @@ func (l *loader) load() {
 
 // locate finds the directory that placeholders and relative paths refer to, and the host name.
 func (l *loader) locate() bool {
+	if !l.followMain() {
+		return false
+	}
 	main, err := filepath.Abs(l.opts.Main)
 	if err == nil && l.opts.Hostname == "" {
 		l.opts.Hostname, err = os.Hostname()
@@ -212,6 +217,9 @@ func (l *loader) locate() bool {
 		return false
 	}
 	l.dir = filepath.Dir(main)
+	if l.opts.Dir != "" {
+		l.dir = l.opts.Dir
+	}
 	l.cfg.StateDir = filepath.Join(l.dir, StateName)
 	l.rules = map[string]Element{}
 	for _, e := range Elements() {

@@ -89,12 +89,16 @@ type setup struct {
 	server, endpoint, settings string // added to the minimal file
 	security                   string // instead of the encrypted setting
 	main, edge, users          string // instead of the whole file
+	dir                        string // of the files; empty: a new one
 }
 
 // load writes the files to a directory of their own and reads them. The problems come without file names.
 func (s setup) load(t *testing.T) (*Config, []string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := s.dir
+	if dir == "" {
+		dir = t.TempDir()
+	}
 	security := s.security
 	if security == "" {
 		security = encrypted

@@ -266,7 +266,11 @@ func TestServerFile_TooLarge(t *testing.T) {
 
 func TestServerFile_MissingAndDirectory(t *testing.T) {
 	dir := t.TempDir()
-	for _, tc := range [][2]string{{dir, "is a directory"}, {filepath.Join(dir, "none.xml"), "cannot be read: no such file"}} {
+	strange := filepath.Join(dir, "sub", MainName)
+	if err := os.MkdirAll(strange, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range [][2]string{{strange, "is a directory"}, {filepath.Join(dir, "none.xml"), "cannot be read: no such file"}} {
 		cfg, report := Load(options(tc[0]))
 		if cfg != nil || !strings.Contains(report.Problems[0].String(), tc[0]+": error: "+tc[1]) {
 			t.Error(report.Problems)

@@ -20,7 +20,10 @@ func (l *loader) identities(main section) {
 	}
 	l.userTrust(s)
 	l.tokenPolicy(s)
-	file := filepath.Join(filepath.Dir(l.opts.Main), UsersName)
+	file := l.opts.Users
+	if file == "" {
+		file = filepath.Join(filepath.Dir(l.opts.Main), UsersName)
+	}
 	l.users(file)
 	if s.flag("EnableCertificate") && s.child("EnableCertificate") != nil {
 		l.report.Warn(s.at("EnableCertificate"), "has no effect: %s", s.rule("EnableCertificate").Note)
