@@ -278,7 +278,7 @@ func (r *userReader) circular(start string) bool {
 	return false
 }
 
-// rights says what this version does not do with the rights, and finds namespaces that went stale with ServerUri.
+// rights finds namespaces that went stale with ServerUri.
 func (r *userReader) rights(root *xmltree.Element) {
 	if infos := root.Child("AccessInfos"); infos != nil && len(infos.Children) > 0 {
 		r.report.Warn(infos, "rules for single nodes have no effect in this version")
@@ -293,7 +293,6 @@ func (r *userReader) rights(root *xmltree.Element) {
 	if len(granted) == 0 {
 		return
 	}
-	r.report.Warn(root, "access rights have no effect in this version: every user who logs in may read and write everything")
 	for _, a := range granted {
 		if a.Namespace == "*" || a.Namespace == r.cfg.Application.URI {
 			return

@@ -70,7 +70,6 @@ func TestUsers_Findings(t *testing.T) {
 		"no namespace":     {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Access="0xB"/></Group></Groups>`, `error: TcUaSecurityConfig/Groups/Group[a]/DefaultAccess: has no Namespace; it is left out`},
 		"node rules":       {`<Users>` + op + `</Users><AccessInfos><AccessInfo/></AccessInfos>`, `TcUaSecurityConfig/AccessInfos: rules for single nodes have no effect in this version`},
 		"stale namespace":  {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Namespace="urn:old" Access="0xB"/></Group></Groups>`, `no rights are granted in the namespace of this server, "urn:gw-7:plant"; was its ServerUri changed?`},
-		"rights":           {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Namespace="*" Access="0x3FF"/></Group></Groups>`, `access rights have no effect in this version: every user who logs in may read and write everything`},
 		"anonymous locked": {`<Users>` + op + `<User Name="Anonymous" Auth="Server" Password="` + hash(t, "y") + `"/></Users>`, `User[Anonymous]: is a user with a password; sessions without a user need Auth="None"`},
 	} {
 		cfg, got := setup{users: usersFile(tc.in)}.load(t)

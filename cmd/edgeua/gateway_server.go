@@ -27,6 +27,9 @@ func serverConfig(cfg *config.Config, ids []identity) server.Config {
 		TokenPolicyURI: cfg.Tokens.PolicyURI,
 		Limits:         serverLimits(&cfg.Limits),
 	}
+	if cfg.Users != nil {
+		sc.Rights = func(user, namespaceURI string) server.Rights { return server.Rights(cfg.Rights(user, namespaceURI)) }
+	}
 	for i := range cfg.Endpoints {
 		sc.Endpoints = append(sc.Endpoints, serverEndpoint(&cfg.Endpoints[i], ids[i]))
 	}

@@ -34,7 +34,7 @@ func startWatchedGateway(t *testing.T) watchedGateway {
 		"<EnableUserPw>false", "<EnableUserPw>true").Replace(text)
 	main := files(t, map[string]string{
 		"TcUaServerConfig.xml":   text,
-		"TcUaSecurityConfig.xml": `<TcUaSecurityConfig><Users><User Name="joe" Auth="Server" Password="secret"/><User Name="Anonymous" Auth="None"/></Users></TcUaSecurityConfig>`,
+		"TcUaSecurityConfig.xml": `<TcUaSecurityConfig><Groups><Group Name="Everything"><DefaultAccess Namespace="*" Access="0x3FF"/></Group></Groups><Users><User Name="joe" Auth="Server" Password="secret" MemberOf="Everything"/><User Name="Anonymous" Auth="None" MemberOf="Everything"/></Users></TcUaSecurityConfig>`,
 		"edgeua.xml": fmt.Sprintf(`<EdgeUa><Metrics Listen="%s"/>
 <ReverseConnect><Defaults BackoffMin="3600000" BackoffMax="3600000"/></ReverseConnect></EdgeUa>`, metrics),
 	})

@@ -64,9 +64,9 @@ func newGateway(t *testing.T, s setup) *gateway {
 	}
 	g.write("PKI/CA/trusted/certs/client.der", string(g.client.DER))
 	g.write("TcUaServerConfig.xml", g.serverConfig(s))
-	g.write("TcUaSecurityConfig.xml", `<TcUaSecurityConfig><Users>
-		<User Name="Anonymous" Auth="None"/>
-		<User Name="operator" Auth="Server" Password="secret"/>
+	g.write("TcUaSecurityConfig.xml", `<TcUaSecurityConfig><Groups><Group Name="Everything"><DefaultAccess Namespace="*" Access="0x3FF"/></Group></Groups><Users>
+		<User Name="Anonymous" Auth="None" MemberOf="Everything"/>
+		<User Name="operator" Auth="Server" Password="secret" MemberOf="Everything"/>
 	</Users></TcUaSecurityConfig>`)
 	g.write("edgeua.xml", edgeConfig(s))
 	return g
