@@ -4,7 +4,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 FUZZTIME ?= 20s
 LDFLAGS  := -s -w -buildid= -X main.version=$(VERSION)
 
-.PHONY: help build test race test-386 lint generate fuzz interop arm qemu bench bench-codec bench-rss ci clean
+.PHONY: help build test race test-386 lint generate fuzz interop netns arm qemu bench bench-codec bench-rss ci clean
 
 help:
 	@echo 'build       bin/edgeua, static and stripped'
@@ -15,6 +15,7 @@ help:
 	@echo 'generate    writes the generated files again'
 	@echo 'fuzz        every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'interop     tests with foreign peers: python3-pymodbus, socat, tshark, and npm ci in test/interop'
+	@echo 'netns       two gateways behind NAT, in network namespaces: root, nftables, and what interop needs'
 	@echo 'arm         dist/: binaries for ARMv5, v6, v7 and arm64, built twice and compared'
 	@echo 'qemu        runs them on emulated processors'
 	@echo 'bench       requests per second and CPU per request of the binary, beside a TCP echo'
@@ -45,6 +46,9 @@ fuzz:
 
 interop:
 	go test -tags interop -count 1 ./test/interop/...
+
+netns:
+	test/netns/run
 
 arm:
 	$(MAKE) -C build/arm reproducible sizes
