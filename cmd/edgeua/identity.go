@@ -36,13 +36,8 @@ func identities(cfg *config.Config, log *slog.Logger) ([]identity, error) {
 }
 
 func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (identity, error) {
-	locations := pki.Locations{
-		TrustedCerts: e.Trust.Certificates, TrustedCRLs: e.Trust.CRLs,
-		IssuerCerts: e.Trust.IssuerCertificates, IssuerCRLs: e.Trust.IssuerCRLs,
-		Rejected: e.Trust.Rejected, MaxRejected: e.Trust.MaxRejected,
-		Certificate: e.Certificate.File, PrivateKey: e.Certificate.KeyFile,
-	}
-	own, created, err := pki.LoadOrCreate(locations, certificateRequest(&e.Certificate.Settings, applicationURI), e.Certificate.Generate)
+	at := locations(e)
+	own, created, err := pki.LoadOrCreate(at, certificateRequest(&e.Certificate.Settings, applicationURI), e.Certificate.Generate)
 	if err != nil {
 		return identity{}, err
 	}
@@ -53,7 +48,7 @@ func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (
 	for _, warning := range own.Warnings(applicationURI, time.Now()) {
 		log.Warn("own certificate", "file", e.Certificate.File, "problem", warning)
 	}
-	store, err := pki.Open(locations, checks(e), own.DER, log)
+	store, err := pki.Open(at, checks(e), own.DER, log)
 	if err != nil {
 		return identity{}, err
 	}
@@ -65,6 +60,24 @@ func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (
 		own:   &securechannel.Identity{Chain: chain, Key: own.Key},
 		trust: func(certificate []byte) error { return store.Validate(certificate, time.Now()) },
 	}, nil
+}
+
+// locations says in pki's words where the files of an endpoint lie.
+func locations(e *config.Endpoint) pki.Locations {
+	at := trustLocations(&e.Trust)
+	at.Certificate, at.PrivateKey = e.Certificate.File, e.Certificate.KeyFile
+	return at
+}
+
+// userLocations is the same for user certificates.
+func userLocations(cfg *config.Config) pki.Locations { return trustLocations(&cfg.UserTrust) }
+
+func trustLocations(t *config.Trust) pki.Locations {
+	return pki.Locations{
+		TrustedCerts: t.Certificates, TrustedCRLs: t.CRLs,
+		IssuerCerts: t.IssuerCertificates, IssuerCRLs: t.IssuerCRLs,
+		Rejected: t.Rejected, MaxRejected: t.MaxRejected,
+	}
 }
 
 func certificateRequest(s *config.CertificateSettings, applicationURI string) pki.Request {

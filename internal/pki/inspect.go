@@ -193,7 +193,7 @@ func (in *inspection) trusted(loc Locations) {
 	in.list(localPath(loc.IssuerCerts), true)
 	in.list(localPath(loc.TrustedCRLs), false)
 	in.list(localPath(loc.IssuerCRLs), false)
-	known := []string{localPath(loc.TrustedCerts), localPath(loc.IssuerCerts), localPath(loc.TrustedCRLs), localPath(loc.IssuerCRLs), localPath(loc.Rejected)}
+	known := []string{localPath(loc.TrustedCerts), localPath(loc.IssuerCerts), localPath(loc.TrustedCRLs), localPath(loc.IssuerCRLs), localPath(loc.Rejected), localPath(loc.Certificate)}
 	in.stray(localPath(loc.TrustedCerts), "trusted", known)
 	in.stray(localPath(loc.IssuerCerts), "issuer", known)
 	if r := localPath(loc.Rejected); r != "" {

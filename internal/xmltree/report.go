@@ -28,12 +28,16 @@ func (s Severity) String() string {
 	return "warning"
 }
 
+// MarshalText gives the word, for JSON.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Problem is one finding. Line 0 is the file as a whole; Path is empty where no element is meant.
 type Problem struct {
-	File          string
-	Line          int
-	Severity      Severity
-	Path, Message string
+	File     string   `json:"file"`
+	Line     int      `json:"line,omitempty"`
+	Severity Severity `json:"severity"`
+	Path     string   `json:"path,omitempty"`
+	Message  string   `json:"message"`
 }
 
 // String formats as "file:line: error: path: message".
