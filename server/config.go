@@ -21,12 +21,16 @@ type Config struct {
 	ServerProfiles  []string // published as ServerProfileArray
 
 	Endpoints []EndpointConfig
-	// Anonymous and UserName offer the two identity tokens. Anonymous also
-	// needs a User of the name AnonymousUser when Users is not nil.
-	Anonymous, UserName bool
-	Users               []User
-	// TokenPolicyURI encrypts passwords on endpoints that do not encrypt the
-	// channel; empty means Basic256Sha256.
+	// Anonymous, UserName and Certificate offer the three identity tokens.
+	// Anonymous also needs a User of the name AnonymousUser when Users is not
+	// nil.
+	Anonymous, UserName, Certificate bool
+	Users                            []User
+	// UserTrust checks the certificate of a user (leaf, perhaps its chain).
+	// Required with Certificate.
+	UserTrust func(certificate []byte) error
+	// TokenPolicyURI encrypts passwords, and users sign with it, on endpoints
+	// that do not encrypt the channel; empty means Basic256Sha256.
 	TokenPolicyURI string
 	// Rights says what a user may do in a namespace. It is asked when the user
 	// logs in; nil means that everybody may do everything. The name of anonymous
@@ -71,13 +75,17 @@ type SecuritySetting struct {
 // AnonymousUser names the User whose presence admits anonymous Sessions.
 const AnonymousUser = "Anonymous"
 
-// User may open a Session with a UserNameIdentityToken.
+// User may open a Session with a UserNameIdentityToken or, with Certificate, an
+// X509IdentityToken.
 type User struct {
 	Name string
 	// Password is kept as text, or, in place of it, Hash as a bcrypt hash.
 	// With neither, the user cannot log in by password.
 	Password string
 	Hash     []byte
+	// Certificate admits the user with a trusted certificate whose common name
+	// is Name.
+	Certificate bool
 }
 
 func (c *Config) check() error {
@@ -86,6 +94,9 @@ func (c *Config) check() error {
 	}
 	if len(c.Endpoints) == 0 {
 		return errors.New("server: no endpoint")
+	}
+	if c.Certificate && c.UserTrust == nil {
+		return errors.New("server: no trust check for user certificates")
 	}
 	for i := range c.Endpoints {
 		if err := c.Endpoints[i].check(); err != nil {

@@ -15,8 +15,9 @@ import (
 // endpoint (Part 4 1.05, 7.41); "Anonymous" is also what clients assume that
 // never asked.
 const (
-	anonymousPolicyID      = "Anonymous"
-	userNamePolicyIDPrefix = "UserName_"
+	anonymousPolicyID         = "Anonymous"
+	userNamePolicyIDPrefix    = "UserName_"
+	certificatePolicyIDPrefix = "Certificate_"
 )
 
 // tokenPolicies are the UserTokenPolicies offered with one security setting. A
@@ -29,19 +30,30 @@ func (e *Endpoint) tokenPolicies(channel *securechannel.Policy) []uabinary.UserT
 			PolicyID: anonymousPolicyID, TokenType: ua.UserTokenTypeAnonymous,
 		})
 	}
-	if p := e.passwordPolicy(channel); cfg.UserName && p != nil {
+	p := e.secretPolicy(channel)
+	if p == nil {
+		return policies
+	}
+	if cfg.UserName {
 		policies = append(policies, uabinary.UserTokenPolicy{
 			PolicyID:          userNamePolicyIDPrefix + policyName(p),
 			TokenType:         ua.UserTokenTypeUserName,
 			SecurityPolicyURI: p.URI(),
 		})
 	}
+	if cfg.Certificate {
+		policies = append(policies, uabinary.UserTokenPolicy{
+			PolicyID:          certificatePolicyIDPrefix + policyName(p),
+			TokenType:         ua.UserTokenTypeCertificate,
+			SecurityPolicyURI: p.URI(),
+		})
+	}
 	return policies
 }
 
-// passwordPolicy encrypts passwords on channels of the given policy; nil if
-// nothing can.
-func (e *Endpoint) passwordPolicy(channel *securechannel.Policy) *securechannel.Policy {
+// secretPolicy encrypts passwords and makes the signatures of users on channels
+// of the given policy; nil if nothing can.
+func (e *Endpoint) secretPolicy(channel *securechannel.Policy) *securechannel.Policy {
 	if e.cfg.Identity == nil {
 		return nil
 	}
@@ -53,14 +65,16 @@ func (e *Endpoint) passwordPolicy(channel *securechannel.Policy) *securechannel.
 
 // authenticate finds out who the UserIdentityToken of an ActivateSession is.
 // Part 4 1.05, 5.7.3.
-func (s *Server) authenticate(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (*user, ua.StatusCode) {
+func (s *Server) authenticate(c *call, sess *session, req *uabinary.ActivateSessionRequest, nonce []byte) (*user, ua.StatusCode) {
+	token := &req.UserIdentityToken
 	switch {
 	case token.IsNull(), token.TypeID == uabinary.NumericID(0, id.AnonymousIdentityToken_Encoding_DefaultBinary):
 		return s.authenticateAnonymous(sess, token)
 	case token.TypeID == uabinary.NumericID(0, id.UserNameIdentityToken_Encoding_DefaultBinary):
 		return s.authenticateUserName(c, sess, token, nonce)
-	case token.TypeID == uabinary.NumericID(0, id.X509IdentityToken_Encoding_DefaultBinary),
-		token.TypeID == uabinary.NumericID(0, id.IssuedIdentityToken_Encoding_DefaultBinary):
+	case token.TypeID == uabinary.NumericID(0, id.X509IdentityToken_Encoding_DefaultBinary):
+		return s.authenticateCertificate(c, sess, req, nonce)
+	case token.TypeID == uabinary.NumericID(0, id.IssuedIdentityToken_Encoding_DefaultBinary):
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
 	return nil, ua.StatusBadIdentityTokenInvalid
@@ -94,7 +108,7 @@ func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.Ex
 	if !s.cfg.UserName {
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
-	policy := sess.endpoint.passwordPolicy(c.conn.channel.Policy())
+	policy := sess.endpoint.secretPolicy(c.conn.channel.Policy())
 	if policy == nil || t.EncryptionAlgorithm != policy.EncryptionAlgorithm() {
 		return nil, ua.StatusBadIdentityTokenInvalid // plain text among others
 	}
@@ -109,23 +123,23 @@ func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.Ex
 	// A secret that does not open and a wrong password are one answer, after
 	// the same work: nothing to tell them apart.
 	if !s.logins.check(t.UserName, password) || err != nil {
-		return nil, s.loginFailed(c, client)
+		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
 	}
 	s.logins.succeeded(client)
 	return s.withRights(user{name: t.UserName}), ua.StatusOK
 }
 
 // loginFailed holds the refusal back, aside of the connection's other calls.
-func (s *Server) loginFailed(c *call, client loginClient) ua.StatusCode {
+func (s *Server) loginFailed(c *call, client loginClient, code ua.StatusCode) ua.StatusCode {
 	s.counters.securityRejectedSessions.Add(1)
 	delay := s.logins.failed(client, c.arrived)
 	c.conn.log.Warn("login refused", "delay", delay)
 	held := c.detach()
 	c.aside = func(ctx context.Context) {
 		wait(ctx, delay)
-		held.fault(ua.StatusBadIdentityTokenRejected)
+		held.fault(code)
 	}
-	return ua.StatusBadIdentityTokenRejected
+	return code
 }
 
 func (c *connection) loginClient() loginClient {

@@ -187,6 +187,7 @@ func TestLoginGuard_TableIsBounded(t *testing.T) {
 
 func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 	r := newRig(t, func(cfg *Config) {
+		certificateUsers()(cfg)
 		second := cfg.Endpoints[0]
 		second.URL = "opc.tcp://127.0.0.1:4841"
 		second.Security = []SecuritySetting{{ua.SecurityPolicyURIBasic256Sha256, []ua.MessageSecurityMode{ua.MessageSecurityModeSign}}}
@@ -195,7 +196,7 @@ func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 	seen := make(map[string]uabinary.UserTokenPolicy)
 	for _, e := range r.endpoints {
 		for _, d := range e.descriptions(e.cfg.URL) {
-			if len(d.UserIdentityTokens) != 2 {
+			if len(d.UserIdentityTokens) != 3 {
 				t.Errorf("%s: %d policies", d.SecurityPolicyURI, len(d.UserIdentityTokens))
 			}
 			for _, p := range d.UserIdentityTokens {
@@ -203,8 +204,8 @@ func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 					t.Errorf("id %q is %+v and %+v", p.PolicyID, old, p)
 				}
 				seen[p.PolicyID] = p
-				if p.TokenType == ua.UserTokenTypeUserName && p.SecurityPolicyURI == "" {
-					t.Errorf("policy %q leaves the encryption to the channel", p.PolicyID)
+				if p.TokenType != ua.UserTokenTypeAnonymous && p.SecurityPolicyURI == "" {
+					t.Errorf("policy %q leaves the algorithms to the channel", p.PolicyID)
 				}
 			}
 		}

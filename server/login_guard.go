@@ -77,6 +77,9 @@ func (g *loginGuard) knows(name string) bool {
 	return ok
 }
 
+// admits reports whether a user of that name may come with a certificate.
+func (g *loginGuard) admits(name string) bool { return g.users[name].Certificate }
+
 // check compares the password of the user name. It takes as long for an
 // unknown user as for a known one.
 func (g *loginGuard) check(name string, password []byte) bool {

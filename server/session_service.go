@@ -209,7 +209,7 @@ func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateS
 	if !sess.signedBy(c.conn, &req.ClientSignature, nonce) {
 		return ua.StatusBadApplicationSignatureInvalid
 	}
-	u, code := s.authenticate(c, sess, &req.UserIdentityToken, nonce)
+	u, code := s.authenticate(c, sess, req, nonce)
 	if code != ua.StatusOK {
 		return code
 	}

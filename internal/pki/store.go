@@ -27,6 +27,7 @@ type Checks struct {
 	IgnoreUsage                   bool // BadCertificateUseNotAllowed, BadCertificateIssuerUseNotAllowed
 	IgnoreRevocationUnknown       bool // BadCertificateRevocationUnknown
 	IgnoreIssuerRevocationUnknown bool // BadCertificateIssuerRevocationUnknown
+	Users                         bool // the certificates are those of users; applications are refused
 }
 
 // Store is a trust list with the certificates it refused. It follows its directories: a file moved from

@@ -168,6 +168,9 @@ func (v *validation) knownTime() time.Time {
 }
 
 func (v *validation) checkURI() error {
+	if v.store.checks.Users {
+		return v.checkNoApplication()
+	}
 	if _, ok := ApplicationURI(v.leaf()); ok {
 		return nil
 	}
@@ -175,12 +178,25 @@ func (v *validation) checkURI() error {
 		fail(ua.StatusBadCertificateURIInvalid, "%s has no URI in its subjectAltName", describe(v.leaf())))
 }
 
+// checkNoApplication refuses the certificate of an application where a user identifies himself: whoever can make a
+// SecureChannel with it must not be somebody as well.
+func (v *validation) checkNoApplication() error {
+	if _, ok := ApplicationURI(v.leaf()); ok {
+		return fail(ua.StatusBadCertificateUseNotAllowed, "%s is the certificate of an application, not of a user", describe(v.leaf()))
+	}
+	return nil
+}
+
 // checkUsage: that an authority is no application and an application no authority is never overridden.
 func (v *validation) checkUsage() error {
 	if isAuthority(v.leaf()) || !isApplication(v.leaf()) {
-		return fail(ua.StatusBadCertificateUseNotAllowed, "%s is the certificate of an authority, not of an application", describe(v.leaf()))
+		return fail(ua.StatusBadCertificateUseNotAllowed, "%s is the certificate of an authority", describe(v.leaf()))
 	}
-	if err := checkLeafUsage(v.leaf(), x509.ExtKeyUsageClientAuth); err != nil {
+	check := func() error { return checkLeafUsage(v.leaf(), x509.ExtKeyUsageClientAuth) }
+	if v.store.checks.Users {
+		check = func() error { return checkUserUsage(v.leaf()) }
+	}
+	if err := check(); err != nil {
 		if err := v.unless(v.store.checks.IgnoreUsage, fail(ua.StatusBadCertificateUseNotAllowed, "%s: %w", describe(v.leaf()), err)); err != nil {
 			return err
 		}
@@ -207,4 +223,20 @@ func checkLeafUsage(c *x509.Certificate, role x509.ExtKeyUsage) error {
 		return nil
 	}
 	return fmt.Errorf("extended key usage does not allow this role")
+}
+
+// checkUserUsage wants a user to be able to sign; of the extended usages, if there are any, those that stand for persons.
+func checkUserUsage(c *x509.Certificate) error {
+	if c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return fmt.Errorf("key usage lacks digitalSignature")
+	}
+	if len(c.ExtKeyUsage) == 0 || len(c.UnknownExtKeyUsage) > 0 {
+		return nil
+	}
+	for _, usage := range c.ExtKeyUsage {
+		if usage == x509.ExtKeyUsageClientAuth || usage == x509.ExtKeyUsageEmailProtection || usage == x509.ExtKeyUsageAny {
+			return nil
+		}
+	}
+	return fmt.Errorf("extended key usage does not allow a user")
 }
