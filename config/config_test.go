@@ -82,7 +82,7 @@ const minimal = `<OpcServerConfig>
 
 const encrypted = `<SecuritySetting><SecurityPolicy>http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256</SecurityPolicy><MessageSecurityMode>SignAndEncrypt</MessageSecurityMode></SecuritySetting>`
 
-const oneUser = `<TcUaSecurityConfig><Users><User Name="op" Auth="Server" Password="$2a$04$PmW.2EW5h4RNNpmnZsaSnu8uOmHH9t2Ay5FaQDBW1IxUJqbxHRVJe"/></Users></TcUaSecurityConfig>`
+const oneUser = `<TcUaSecurityConfig><Users><User Name="op" IsRoot="true" Auth="Server" Password="$2a$04$PmW.2EW5h4RNNpmnZsaSnu8uOmHH9t2Ay5FaQDBW1IxUJqbxHRVJe"/></Users></TcUaSecurityConfig>`
 
 // setup is a set of files; places not named stay as in the minimal file.
 type setup struct {

@@ -35,7 +35,11 @@ func (l *loader) identities(main section) {
 		l.anonymousUser(s, file)
 	}
 	if l.cfg.Tokens.Anonymous {
-		l.report.Warn(s.at("EnableAnonymous"), "anyone can read and write without a user name, on every endpoint that the client may use")
+		may := "read and write everything"
+		if l.cfg.Users != nil {
+			may = "do what the user " + AnonymousUser + " may"
+		}
+		l.report.Warn(s.at("EnableAnonymous"), "anyone can %s without a user name, on every endpoint that the client may use", may)
 	}
 	l.nobody(main, s, file)
 }
@@ -93,11 +97,9 @@ func (l *loader) nobody(main, s section, file string) {
 	if l.cfg.Tokens.Anonymous {
 		return
 	}
-	if l.cfg.Tokens.UserName {
-		for _, u := range l.cfg.Users {
-			if u.CanLogIn() {
-				return
-			}
+	for _, u := range l.cfg.Users {
+		if l.cfg.Tokens.UserName && u.CanLogIn() || l.cfg.Tokens.Certificate && u.Auth == AuthCertificate {
+			return
 		}
 	}
 	at := s.element
@@ -105,11 +107,11 @@ func (l *loader) nobody(main, s section, file string) {
 		at = main.element
 	}
 	switch {
-	case !l.cfg.Tokens.UserName:
-		l.report.Warn(at, "nobody can open a session: neither EnableAnonymous nor EnableUserPw is in effect")
+	case !l.cfg.Tokens.UserName && !l.cfg.Tokens.Certificate:
+		l.report.Warn(at, "nobody can open a session: neither EnableAnonymous nor EnableUserPw nor EnableCertificate is in effect")
 	case l.cfg.Users == nil:
 		l.report.Warn(at, "nobody can open a session: there is no %s with users", file)
 	default:
-		l.report.Warn(at, "nobody can open a session: %s has no user with Auth=\"Server\" and a password", file)
+		l.report.Warn(at, "nobody can open a session: %s has no user who can log in", file)
 	}
 }

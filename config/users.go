@@ -20,6 +20,8 @@ const (
 	AuthOS     Auth = "OS"     // account of the operating system
 	AuthServer Auth = "Server" // password in the file
 	AuthNone   Auth = "None"   // the name is enough
+	// AuthCertificate is ours: a trusted user certificate whose CommonName is the name.
+	AuthCertificate Auth = "Certificate"
 )
 
 // User is one User of TcUaSecurityConfig.xml.
@@ -178,14 +180,18 @@ func (r *userReader) auth(e *xmltree.Element, u *User) bool {
 	case AuthServer:
 		return r.password(e, u)
 	case AuthOS:
-		r.report.Warn(e, "cannot log in: Auth=\"OS\" does not exist in this version; write Auth=\"Server\" with a bcrypt hash as Password")
+		r.report.Warn(e, "cannot log in: accounts of the operating system (Auth=\"OS\") are not used; write Auth=\"Server\" with the hash that edgeua users hash prints as Password")
+	case AuthCertificate:
+		if !r.cfg.Tokens.Certificate || r.cfg.UserTrust.Certificates == "" {
+			r.report.Warn(e, "cannot log in: Auth=\"Certificate\" needs EnableCertificate and a DefaultUserCertificateStore in %s", r.opts.Main)
+		}
 	case AuthNone:
 		if u.Name != AnonymousUser {
-			r.report.Warn(e, "cannot log in: Auth=\"None\" is for the user %s only; write Auth=\"Server\" with a bcrypt hash as Password", AnonymousUser)
+			r.report.Warn(e, "cannot log in: Auth=\"None\" is for the user %s only; write Auth=\"Server\" with the hash that edgeua users hash prints as Password", AnonymousUser)
 		}
 	default:
-		r.report.Error(e, "Auth %s is not one of OS, Server, None%s; this user is left out", xmltree.Quote(string(u.Auth)),
-			xmltree.Suggest(string(u.Auth), []string{"OS", "Server", "None"}))
+		r.report.Error(e, "Auth %s is not one of OS, Server, None, Certificate%s; this user is left out", xmltree.Quote(string(u.Auth)),
+			xmltree.Suggest(string(u.Auth), []string{"OS", "Server", "None", "Certificate"}))
 		return false
 	}
 	return true
@@ -202,7 +208,7 @@ func (r *userReader) password(e *xmltree.Element, u *User) bool {
 		r.report.Error(e, "the Password looks like a bcrypt hash but is not a complete one; this user is left out")
 		return false
 	case !u.Hashed():
-		r.report.Warn(e, "the Password is in clear text; put a bcrypt hash ($2b$...) in its place")
+		r.report.Warn(e, "the Password is in clear text; put the hash that edgeua users hash prints in its place")
 	}
 	return true
 }
@@ -278,11 +284,12 @@ func (r *userReader) circular(start string) bool {
 	return false
 }
 
-// rights finds namespaces that went stale with ServerUri.
+// rights finds namespaces that went stale with ServerUri, and users who log in to see nothing.
 func (r *userReader) rights(root *xmltree.Element) {
 	if infos := root.Child("AccessInfos"); infos != nil && len(infos.Children) > 0 {
 		r.report.Warn(infos, "rules for single nodes have no effect in this version")
 	}
+	r.withoutRights()
 	var granted []Access
 	for _, g := range r.cfg.Groups {
 		granted = append(granted, g.Access...)
@@ -290,15 +297,33 @@ func (r *userReader) rights(root *xmltree.Element) {
 	for _, u := range r.cfg.Users {
 		granted = append(granted, u.Access...)
 	}
-	if len(granted) == 0 {
-		return
+	in := func(namespace string) bool {
+		return slices.ContainsFunc(granted, func(a Access) bool { return a.Namespace == "*" || a.Namespace == namespace })
 	}
-	for _, a := range granted {
-		if a.Namespace == "*" || a.Namespace == r.cfg.Application.URI {
-			return
+	app := &r.cfg.Application
+	switch {
+	case len(granted) == 0: // each user has been named
+	case !in(app.URI):
+		r.report.Warn(root, "no rights are granted in the namespace of this server, %s; was its ServerUri changed?", xmltree.Quote(app.URI))
+	case !in(app.DevicesURI()):
+		r.report.Warn(root, "no rights are granted in the namespace of the devices, %s: only users with IsRoot see their tags", xmltree.Quote(app.DevicesURI()))
+	}
+}
+
+// withoutRights warns of users who can log in and then see nothing.
+func (r *userReader) withoutRights() {
+	app := &r.cfg.Application
+	for i := range r.cfg.Users {
+		u := &r.cfg.Users[i]
+		var rights Rights
+		for _, namespace := range []string{"http://opcfoundation.org/UA/", app.URI, app.DevicesURI()} {
+			rights |= r.cfg.Rights(u.Name, namespace)
+		}
+		if loggedIn := u.CanLogIn() || u.Auth == AuthCertificate || u.Name == AnonymousUser; loggedIn && rights == 0 {
+			r.report.Add(xmltree.Problem{File: r.file, Line: u.Line, Path: UsersPath(u.Name),
+				Message: "has no rights and sees nothing: write MemberOf=\"...\" with a Group whose DefaultAccess grants some"})
 		}
 	}
-	r.report.Warn(root, "no rights are granted in the namespace of this server, %s; was its ServerUri changed?", xmltree.Quote(r.cfg.Application.URI))
 }
 
 // mode warns of passwords that everybody on this machine can read.

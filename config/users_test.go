@@ -26,9 +26,9 @@ func hash(t *testing.T, password string) string {
 func TestUsers_Passwords(t *testing.T) {
 	cfg := setup{users: usersFile(`<Users>
 <User Name="op" Auth="Server" Password="` + hash(t, "s3cret") + `" IsRoot="true"/>
-<User Name="old" Auth="Server" Password=" clear "/>
+<User Name="old" Auth="Server" Password=" clear " IsRoot="true"/>
 </Users>`)}.expect(t,
-		"TcUaSecurityConfig.xml:4: warning: TcUaSecurityConfig/Users/User[old]: the Password is in clear text; put a bcrypt hash ($2b$...) in its place")
+		"TcUaSecurityConfig.xml:4: warning: TcUaSecurityConfig/Users/User[old]: the Password is in clear text; put the hash that edgeua users hash prints in its place")
 	for _, tc := range []struct {
 		user     int
 		password string
@@ -38,7 +38,7 @@ func TestUsers_Passwords(t *testing.T) {
 			t.Errorf("%+v", tc)
 		}
 	}
-	if !cfg.Users[0].Root || cfg.Users[1].Root || !cfg.Users[0].Hashed() || cfg.Users[1].Hashed() {
+	if !cfg.Users[0].Root || !cfg.Users[0].Hashed() || cfg.Users[1].Hashed() {
 		t.Errorf("%+v", cfg.Users)
 	}
 	for _, u := range []User{{Auth: AuthOS, Password: "x"}, {Auth: AuthNone}, {Auth: AuthServer}} {
@@ -51,10 +51,10 @@ func TestUsers_Passwords(t *testing.T) {
 func TestUsers_Findings(t *testing.T) {
 	op := `<User Name="op" Auth="Server" Password="` + hash(t, "x") + `"/>`
 	for name, tc := range map[string]struct{ in, want string }{
-		"os":               {`<Users>` + op + `<User Name="a" Auth="OS"/></Users>`, `User[a]: cannot log in: Auth="OS" does not exist in this version; write Auth="Server" with a bcrypt hash as Password`},
-		"none":             {`<Users>` + op + `<User Name="a" Auth="None"/></Users>`, `User[a]: cannot log in: Auth="None" is for the user Anonymous only; write Auth="Server" with a bcrypt hash as Password`},
-		"auth":             {`<Users>` + op + `<User Name="a" Auth="server"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: Auth "server" is not one of OS, Server, None; did you mean Server?; this user is left out`},
-		"no auth":          {`<Users>` + op + `<User Name="a"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: Auth "" is not one of OS, Server, None; this user is left out`},
+		"os":               {`<Users>` + op + `<User Name="a" Auth="OS"/></Users>`, `User[a]: cannot log in: accounts of the operating system (Auth="OS") are not used; write Auth="Server" with the hash that edgeua users hash prints as Password`},
+		"none":             {`<Users>` + op + `<User Name="a" Auth="None"/></Users>`, `User[a]: cannot log in: Auth="None" is for the user Anonymous only; write Auth="Server" with the hash that edgeua users hash prints as Password`},
+		"auth":             {`<Users>` + op + `<User Name="a" Auth="server"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: Auth "server" is not one of OS, Server, None, Certificate; did you mean Server?; this user is left out`},
+		"no auth":          {`<Users>` + op + `<User Name="a"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: Auth "" is not one of OS, Server, None, Certificate; this user is left out`},
 		"no name":          {`<Users>` + op + `<User Auth="OS"/></Users>`, `error: TcUaSecurityConfig/Users/User[2]: has no Name; this entry is left out`},
 		"no password":      {`<Users>` + op + `<User Name="a" Auth="Server"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: has no Password; this user is left out`},
 		"broken hash":      {`<Users>` + op + `<User Name="a" Auth="Server" Password="$2a$10$abc"/></Users>`, `error: TcUaSecurityConfig/Users/User[a]: the Password looks like a bcrypt hash but is not a complete one; this user is left out`},
@@ -69,6 +69,9 @@ func TestUsers_Findings(t *testing.T) {
 		"mask":             {`<Users>` + op + `</Users><Groups><Group Name="a" Access="15"/></Groups>`, `error: TcUaSecurityConfig/Groups/Group[a]: Access "15" is not a hexadecimal number such as 0x10F; it grants nothing`},
 		"no namespace":     {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Access="0xB"/></Group></Groups>`, `error: TcUaSecurityConfig/Groups/Group[a]/DefaultAccess: has no Namespace; it is left out`},
 		"node rules":       {`<Users>` + op + `</Users><AccessInfos><AccessInfo/></AccessInfos>`, `TcUaSecurityConfig/AccessInfos: rules for single nodes have no effect in this version`},
+		"no rights":        {`<Users>` + op + `</Users>`, `TcUaSecurityConfig.xml:2: warning: TcUaSecurityConfig/Users/User[op]: has no rights and sees nothing: write MemberOf="..."`},
+		"certificate":      {`<Users><User Name="eve" Auth="Certificate" IsRoot="true"/></Users>`, `User[eve]: cannot log in: Auth="Certificate" needs EnableCertificate and a DefaultUserCertificateStore`},
+		"devices":          {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Namespace="urn:gw-7:plant" Access="0xB"/></Group></Groups>`, `no rights are granted in the namespace of the devices, "urn:gw-7:plant:devices": only users with IsRoot see their tags`},
 		"stale namespace":  {`<Users>` + op + `</Users><Groups><Group Name="a"><DefaultAccess Namespace="urn:old" Access="0xB"/></Group></Groups>`, `no rights are granted in the namespace of this server, "urn:gw-7:plant"; was its ServerUri changed?`},
 		"anonymous locked": {`<Users>` + op + `<User Name="Anonymous" Auth="Server" Password="` + hash(t, "y") + `"/></Users>`, `User[Anonymous]: is a user with a password; sessions without a user need Auth="None"`},
 	} {
@@ -93,15 +96,15 @@ func TestUsers_GroupsAreKept(t *testing.T) {
 // TestUsers_AnonymousNeedsBoth explains which of the two switches is missing.
 func TestUsers_AnonymousNeedsBoth(t *testing.T) {
 	const enabled = "<UserIdentityTokens><EnableAnonymous>true</EnableAnonymous></UserIdentityTokens>"
-	with := strings.Replace(oneUser, "</Users>", `<User Name="Anonymous" Auth="None"/></Users>`, 1)
-	const open = "4: warning: UserIdentityTokens/EnableAnonymous: anyone can read and write without a user name, on every endpoint that the client may use"
+	with := strings.Replace(oneUser, "</Users>", `<User Name="Anonymous" Auth="None" IsRoot="true"/></Users>`, 1)
+	const open = "4: warning: UserIdentityTokens/EnableAnonymous: anyone can do what the user Anonymous may without a user name, on every endpoint that the client may use"
 	for name, tc := range map[string]struct {
 		server, users string
 		want          string
 		anonymous     bool
 	}{
 		"both":        {enabled, with, open, true},
-		"no file":     {enabled, "-", open, true},
+		"no file":     {enabled, "-", strings.Replace(open, "do what the user Anonymous may", "read and write everything", 1), true},
 		"user only":   {"", with, `TcUaSecurityConfig.xml:1: warning: TcUaSecurityConfig/Users/User[Anonymous]: has no effect: EnableAnonymous is not true in TcUaServerConfig.xml`, false},
 		"switch only": {enabled, oneUser, `4: warning: UserIdentityTokens/EnableAnonymous: has no effect: TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`, false},
 		"neither":     {"", "-", "2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: there is no TcUaSecurityConfig.xml with users", false},
@@ -116,7 +119,7 @@ func TestUsers_AnonymousNeedsBoth(t *testing.T) {
 
 func TestUsers_NobodyCanLogIn(t *testing.T) {
 	setup{server: "<UserIdentityTokens><EnableUserPw>false</EnableUserPw></UserIdentityTokens>"}.expect(t,
-		"4: warning: UserIdentityTokens: nobody can open a session: neither EnableAnonymous nor EnableUserPw is in effect")
+		"4: warning: UserIdentityTokens: nobody can open a session: neither EnableAnonymous nor EnableUserPw nor EnableCertificate is in effect")
 	setup{users: "<TcUaSecurityConfig/>"}.expect(t,
 		`2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: TcUaSecurityConfig.xml has no user with Auth="Server" and a password`)
 }
