@@ -121,7 +121,7 @@ func TestUsers_NobodyCanLogIn(t *testing.T) {
 	setup{server: "<UserIdentityTokens><EnableUserPw>false</EnableUserPw></UserIdentityTokens>"}.expect(t,
 		"4: warning: UserIdentityTokens: nobody can open a session: neither EnableAnonymous nor EnableUserPw nor EnableCertificate is in effect")
 	setup{users: "<TcUaSecurityConfig/>"}.expect(t,
-		`2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: TcUaSecurityConfig.xml has no user with Auth="Server" and a password`)
+		`2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: TcUaSecurityConfig.xml has no user who can log in`)
 }
 
 func TestUsers_TokenPolicy(t *testing.T) {
