@@ -152,7 +152,6 @@ func TestEdge_GdsRefused(t *testing.T) {
 // What a ReverseHello cannot carry is refused with its line. Part 6 (1.05), 7.1.2.6
 func TestLoad_TooLongForAReverseHello(t *testing.T) {
 	longest := "urn:" + strings.Repeat("u", 4087)
-	const uri = "<ServerUri>urn:test:gw-7</ServerUri>"
 	text := plain()
 	i := strings.Index(text, "<ServerUri>")
 	j := strings.Index(text, "</ServerUri>")

@@ -69,6 +69,15 @@ type Target struct {
 // maxAlternatives bounds Target.Alternatives.
 const maxAlternatives = 15
 
+// Address returns the host:port at which the target is called first, or what is wrong with its settings.
+func (t *Target) Address() (string, error) {
+	addresses, err := t.check()
+	if err != nil {
+		return "", err
+	}
+	return addresses[0], nil
+}
+
 // check validates the target and returns the addresses to dial.
 func (t *Target) check() (addresses []string, err error) {
 	if err := checkText("ServerUri", t.ServerURI); err != nil {
