@@ -39,6 +39,9 @@ func (h *Health) State() HealthState { return h.state }
 // ProbeAt is when a Demoted unit is to be asked again.
 func (h *Health) ProbeAt() time.Duration { return h.probeAt }
 
+// ProbeNow makes a Demoted unit be asked again at once.
+func (h *Health) ProbeNow() { h.probeAt = 0 }
+
 // Good records an answer; it returns true if the unit had been Demoted.
 func (h *Health) Good() bool {
 	was := h.state

@@ -19,6 +19,7 @@ type wiring struct {
 
 	connectDelay   time.Duration // between connect and first request
 	idleClose      time.Duration // without requests; 0: never
+	turnaround     time.Duration // after a broadcast
 	silence        time.Duration // of the line before a request
 	unitChange     time.Duration // the same when another unit is addressed
 	character      time.Duration // on the wire; 0: not worth counting
@@ -37,11 +38,6 @@ const (
 	echoAuto // the first read will tell: its reply can never equal the request
 )
 
-// counters are what happened on a bus.
-type counters struct {
-	requests, replies, timeouts, invalid, late, strays, echoErrors, overflows uint64
-}
-
 // bus is one wire: requests go out one at a time, and what comes in is searched for the reply. It is owned by the
 // goroutine of the channel.
 type bus struct {
@@ -50,7 +46,11 @@ type bus struct {
 	cause   error        // why the last link was dropped
 	timer   *time.Timer
 	arrived time.Time // when the last byte of the last reply came
-	counters
+	total   tally
+	unit    *tally    // of the unit that is asked; nil: none
+	sent    time.Time // when the request in progress was written
+	began   time.Time // when its reply began; zero: not yet
+	trace   func(direction string, bytes []byte)
 
 	received []byte // bytes taken from the link
 	used     int    // of these, bytes that were consumed; the last reply handed out may lie there
@@ -90,6 +90,16 @@ func newBus(w wiring) *bus {
 	return &bus{wiring: w, timer: timer, scratch: make([]byte, 0, asciiBytes)}
 }
 
+// count counts one, for the bus and for the unit that is asked.
+func (b *bus) count(c counter) { b.add(c, 1) }
+
+func (b *bus) add(c counter, n int) {
+	b.total.counts[c].Add(uint64(n))
+	if b.unit != nil {
+		b.unit.counts[c].Add(uint64(n))
+	}
+}
+
 // attach starts to use a link.
 func (b *bus) attach(link drivers.Link) {
 	b.link, b.received, b.used, b.last = link, b.received[:0], 0, nil
@@ -114,7 +124,7 @@ func (b *bus) lose(cause error) error {
 func (b *bus) idle(c drivers.Chunk) {
 	b.take(c)
 	if !b.ids || b.lenient {
-		b.strays += uint64(len(b.pending()))
+		b.add(strays, len(b.pending()))
 		b.used = len(b.received)
 		return
 	}
@@ -137,13 +147,55 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 	if err := b.prepare(ctx, request); err != nil {
 		return nil, unsent(err)
 	}
-	b.requests++
-	if err := b.link.Write(request); err != nil {
-		return nil, b.lose(err)
+	if err := b.transmit(request); err != nil {
+		return nil, err
 	}
 	frame, err := b.await(ctx, timeout)
 	b.conclude(timeout)
+	b.total.load.add(time.Since(b.sent), time.Now())
+	if err == nil {
+		b.measure()
+	}
 	return frame, err
+}
+
+// broadcast sends a request that all units carry out and none answers, and gives them the time to do so
+// (Modbus over Serial Line V1.02, 2.4.1).
+func (b *bus) broadcast(ctx context.Context, request []byte) error {
+	if b.link == nil {
+		return faultf(drivers.NoCommunication, "not connected")
+	}
+	if err := b.prepare(ctx, request); err != nil {
+		return unsent(err)
+	}
+	if err := b.transmit(request); err != nil {
+		return err
+	}
+	err := rest(ctx, b.onWire(len(request))+b.turnaround)
+	b.total.load.add(time.Since(b.sent), time.Now())
+	return err
+}
+
+func (b *bus) transmit(request []byte) error {
+	b.count(requests)
+	b.sent, b.began = time.Now(), time.Time{}
+	if b.trace != nil {
+		b.trace("sent", request)
+	}
+	if err := b.link.Write(request); err != nil {
+		return b.lose(err)
+	}
+	return nil
+}
+
+// measure remembers how long the reply took, and the unit to begin it.
+func (b *bus) measure() {
+	now := time.Now()
+	b.total.lastGood.Store(now.UnixNano())
+	if b.unit != nil {
+		b.unit.lastGood.Store(now.UnixNano())
+		b.unit.trips.add(b.arrived.Sub(b.sent), b.began.Sub(b.sent)-b.onWire(len(b.asked.adu)))
+	}
 }
 
 // prepare clears the line of what came unasked and waits until it may be used.
@@ -210,7 +262,7 @@ func (b *bus) quiet(ctx context.Context, ready time.Time) error {
 			return err
 		}
 		if n := len(b.received); n > 0 {
-			b.strays += uint64(n)
+			b.add(strays, n)
 			b.received = b.received[:0]
 			ready = later(ready, b.lastByte.Add(b.silence))
 		}
@@ -253,7 +305,7 @@ func (b *bus) listen(ctx context.Context, d time.Duration) error {
 
 func (b *bus) take(c drivers.Chunk) {
 	if c.Lost {
-		b.overflows++
+		b.count(overflows)
 		b.used = len(b.received)
 	}
 	if b.used == len(b.received) || b.datagrams {
@@ -261,6 +313,12 @@ func (b *bus) take(c drivers.Chunk) {
 	}
 	b.received = append(b.received, c.Data...)
 	b.lastByte = c.At
+	if b.began.IsZero() {
+		b.began = c.At
+	}
+	if b.trace != nil {
+		b.trace("received", c.Data)
+	}
 }
 
 // ended says why a link is over.
@@ -315,7 +373,7 @@ func (b *bus) onWire(characters int) time.Duration { return time.Duration(charac
 func (b *bus) cutEcho() error {
 	request := b.asked.adu
 	if !bytes.Equal(b.pending()[:len(request)], request) {
-		b.echoErrors++
+		b.count(echoes)
 		return faultf(drivers.BadReply, "the echo of the request came back changed; two senders on the line?")
 	}
 	b.used += len(request)
@@ -330,7 +388,7 @@ func (b *bus) search() ([]byte, error) {
 		case more:
 			return nil, b.backlog()
 		case broken:
-			b.invalid++
+			b.count(protocol)
 			if b.datagrams { // the next one is a new beginning
 				b.used, b.misread = len(b.received), true
 				return nil, nil
@@ -340,7 +398,7 @@ func (b *bus) search() ([]byte, error) {
 			b.stray(f.frame(b.pending()))
 			b.used += f.skip + f.size
 		case invalid:
-			b.invalid++
+			b.count(protocol)
 			b.used += f.skip + f.size
 			return nil, &drivers.Error{Fault: drivers.BadReply, Err: f.why}
 		case reply:
@@ -353,7 +411,7 @@ func (b *bus) backlog() error {
 	if len(b.pending()) <= maxBacklog {
 		return nil
 	}
-	b.invalid++
+	b.count(checksums)
 	b.garbled = true
 	return faultf(drivers.BadReply, "%d bytes without a valid frame", len(b.pending()))
 }
@@ -361,10 +419,10 @@ func (b *bus) backlog() error {
 // stray counts a frame with another transaction id: late if we sent that id not long ago.
 func (b *bus) stray(frame []byte) {
 	if age := b.id - uint16(frame[0])<<8 - uint16(frame[1]); age < 64 {
-		b.late++
+		b.count(lateReplies)
 		return
 	}
-	b.strays++
+	b.count(strays)
 	b.misread = true
 }
 
@@ -386,7 +444,7 @@ func (b *bus) accept(f found) ([]byte, error) {
 	if b.lenient {
 		copy(frame[:2], request) // the library compares them as well
 	}
-	b.replies++
+	b.count(replies)
 	b.arrived = b.lastByte
 	return frame, nil
 }
@@ -401,13 +459,13 @@ func (b *bus) silent(echo bool) error {
 	}
 	switch {
 	case echo:
-		b.echoErrors++
+		b.count(echoes)
 		return faultf(drivers.BadReply, "the echo of the request did not come back")
 	case b.misread, len(b.pending()) > 0 && !b.ids:
-		b.invalid++
+		b.count(checksums)
 		return faultf(drivers.BadReply, "bytes came, but no valid reply")
 	}
-	b.timeouts++
+	b.count(timeouts)
 	return faultf(drivers.NoReply, "no reply")
 }
 

@@ -32,6 +32,7 @@ type busSettings struct {
 	reconnectAfter  int           // timeouts in a row
 	lenientIDs      bool
 	connections     int
+	turnaround      time.Duration // after a broadcast
 }
 
 // device is one checked device.
@@ -47,6 +48,11 @@ type device struct {
 	hold              int // failed polls during which the last value is shown as Uncertain
 	staleAfter        int // periods
 	afterWrite        afterWrite
+	maskWrite         maskWrite
+	readWrite         bool // function 23 may be used
+	broadcast         bool // unit 0 is all units, which do not answer
+	identify          bool
+	plate             drivers.Identity
 	multiple          writeFunctions
 	groups            []group
 	tags              []Tag
@@ -68,6 +74,15 @@ const (
 	writeReadback afterWrite = "readback" // the block is read next
 	writeVerify   afterWrite = "verify"   // the value is read back before the write is answered
 	writeNone     afterWrite = "none"     // the next poll will show
+)
+
+// maskWrite says whether the device changes bits of a register by itself (function 22).
+type maskWrite string
+
+const (
+	maskAuto maskWrite = "auto" // until it says that it cannot
+	maskOn   maskWrite = "on"
+	maskOff  maskWrite = "off"
 )
 
 // writeFunctions choose between the functions for one value and for several: 0 is automatic, else the function code.
@@ -140,7 +155,8 @@ func (c *channel) socketWiring(dial func(ctx context.Context) (drivers.Link, err
 func (c *channel) common(dial func(ctx context.Context) (drivers.Link, error)) wiring {
 	return wiring{
 		codec: c.framing.codec(), dial: dial, connectDelay: c.bus.connectDelay, idleClose: c.bus.idleClose,
-		echo: c.bus.echo, silence: c.bus.interFrameDelay, unitChange: c.bus.unitChangeDelay,
+		turnaround: c.bus.turnaround,
+		echo:       c.bus.echo, silence: c.bus.interFrameDelay, unitChange: c.bus.unitChangeDelay,
 	}
 }
 

@@ -84,8 +84,8 @@ func (d *driver) restAt() time.Duration { return d.connect.used + d.bus.idleClos
 // rest closes a channel that has had nothing to do for long enough.
 func (d *driver) rest() {
 	c := &d.connect
-	if d.bus.requests != c.requests {
-		c.requests, c.used = d.bus.requests, d.now()
+	if n := d.bus.total.get(requests); n != c.requests {
+		c.requests, c.used = n, d.now()
 	}
 	if d.bus.rests() && d.bus.link != nil && d.now() >= d.restAt() && !d.needed() {
 		d.bus.drop(errIdle)
@@ -128,6 +128,7 @@ func (d *driver) connected(r connection) {
 	c.active = false
 	if r.err != nil {
 		c.at = d.now() + c.backoff.Next()
+		d.bus.total.failed(r.err)
 		if !c.failing {
 			d.log.Warn("channel down", "where", d.channel.where(), "err", r.err)
 		}
@@ -139,10 +140,19 @@ func (d *driver) connected(r connection) {
 		level = slog.LevelInfo
 	}
 	d.log.Log(context.Background(), level, "channel up", "where", d.channel.where())
-	c.up, c.failing, c.before = true, false, d.bus.replies
+	c.up, c.failing, c.before = true, false, d.bus.total.get(replies)
+	d.bus.total.enter(1)
+	if c.opened != 0 {
+		d.bus.count(reconnects)
+	}
 	c.opened = max(d.now(), 1)
 	c.used = c.opened
 	d.bus.attach(r.link)
+	for _, u := range d.units {
+		if u.known { // it may be another one now
+			u.identify = u.asks
+		}
+	}
 	for _, b := range d.blocks {
 		if b.cutOff && b.slot.Scheduled() && b.unit.health.State() != drivers.HealthDemoted {
 			d.schedule.Hasten(b.slot, d.now())
@@ -156,7 +166,11 @@ func (d *driver) lost() {
 	c := &d.connect
 	d.log.Debug("channel lost", "where", d.channel.where(), "err", d.bus.cause)
 	c.up, c.at = false, d.now()
-	if d.bus.replies > c.before || errors.Is(d.bus.cause, errRenewed) || errors.Is(d.bus.cause, errIdle) {
+	d.bus.total.enter(0)
+	if d.bus.cause != nil {
+		d.bus.total.failed(d.bus.cause)
+	}
+	if d.bus.total.get(replies) != c.before || errors.Is(d.bus.cause, errRenewed) || errors.Is(d.bus.cause, errIdle) {
 		c.backoff.Reset()
 		return
 	}

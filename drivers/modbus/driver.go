@@ -26,11 +26,15 @@ type driver struct {
 	blocks   []*block
 	schedule drivers.Schedule[*block]
 	connect  connecting
-	burst    int           // writes served in a row
-	held     *job          // a write taken out of the queue that waits for the link
+	burst    int  // writes served in a row
+	held     *job // a write taken out of the queue that waits for the link
+	traceEnd time.Duration
+	busy     bool // the load of the bus has been warned of
+	label    string
 	sweepAt  time.Duration // when to look for stale values
 
 	writes  chan *job
+	orders  chan func()   // from Methods, to be carried out on the goroutine of the bus
 	wake    chan struct{} // somebody began to watch
 	stopped chan struct{} // closed when no write will be served any more
 }
@@ -41,6 +45,47 @@ type unit struct {
 	packager modbus.Packager
 	health   drivers.Health
 	blocks   []*block
+	tally    tally
+	shape    shape
+
+	identify *device // asks who it is; nil: not, or not again
+	identity atomic.Pointer[identity]
+	known    bool // it has said who it is, so that it is asked again on a new connection
+	asks     *device
+	noMask   bool // it does not know function 22
+	noBoth   bool // it does not know function 23
+}
+
+// shape is how a unit is read. One goroutine writes, any may read.
+type shape struct {
+	blocks, asked, used atomic.Uint64
+	period              atomic.Int64
+}
+
+// measure counts what the blocks of a unit ask for.
+func (u *unit) measure() {
+	asked, used := 0, 0
+	for _, b := range u.blocks {
+		share := 1
+		if b.area.bits() {
+			share = 16
+		}
+		asked += (b.count + share - 1) / share
+		used += (b.used() + share - 1) / share
+	}
+	u.shape.blocks.Store(uint64(len(u.blocks)))
+	u.shape.asked.Store(uint64(asked))
+	u.shape.used.Store(uint64(used))
+}
+
+// used is how many registers or bits of a block tags need.
+func (b *block) used() int {
+	n, end := 0, b.start
+	for _, p := range b.points { // by address
+		n += max(0, p.tag.end()-max(end, p.tag.first()))
+		end = max(end, p.tag.end())
+	}
+	return n
 }
 
 // block is one read request and the tags it serves.
@@ -57,7 +102,7 @@ type block struct {
 	again   bool          // the link ended during the last read, which is done again on the next one
 	doubt   bool          // the device refused the block once, which it had read before
 	refused bool          // a single tag that the device refuses; it is tried more rarely
-	good    time.Duration // last good read
+	good    time.Duration // last good read; 0: never
 	idle    time.Duration // when nobody watched any more; 0: somebody does, or never
 }
 
@@ -86,7 +131,7 @@ const (
 
 func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
 	return &driver{
-		channel: c, log: log, bus: newBus(w),
+		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16),
 		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
 		writes:  make(chan *job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
@@ -150,6 +195,9 @@ func (d *driver) unit(dev *device) *unit {
 	}
 	u := &unit{id: dev.unit, packager: d.bus.packager(dev.unit),
 		health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend}}
+	if dev.identify {
+		u.asks, u.identify = dev, dev
+	}
 	d.units = append(d.units, u)
 	return u
 }
@@ -178,6 +226,7 @@ func (d *driver) addBlock(e extent, dev *device, g *group, all []*point) *block 
 	b.slot = drivers.NewSlot(b, g.period, int(dev.unit))
 	d.blocks = append(d.blocks, b)
 	b.unit.blocks = append(b.unit.blocks, b)
+	b.unit.measure()
 	if !g.subscribed {
 		d.begin(b)
 	}
@@ -207,6 +256,7 @@ func (d *driver) Run(ctx context.Context) error {
 	defer d.shutdown()
 	for ctx.Err() == nil {
 		d.rest()
+		d.watch()
 		d.events()
 		d.dial(ctx)
 		if !d.serve(ctx) {
@@ -250,7 +300,7 @@ func (d *driver) serve(ctx context.Context) bool {
 		d.turn(ctx, next.Item, now)
 		return true
 	}
-	return d.probe(ctx, now)
+	return d.probe(ctx, now) || d.identify(ctx)
 }
 
 // nextWrite returns the write that is first in turn, nil if there is none.
@@ -278,6 +328,8 @@ func (d *driver) events() {
 			d.connected(r)
 		case <-d.wake:
 			d.resume()
+		case f := <-d.orders:
+			f()
 		default:
 			return
 		}
@@ -299,6 +351,8 @@ func (d *driver) sleep(ctx context.Context) {
 		d.connected(r)
 	case <-d.wake:
 		d.resume()
+	case f := <-d.orders:
+		f()
 	case d.held = <-writes:
 	case c, ok := <-d.chunks():
 		d.unasked(c, ok)
@@ -381,9 +435,7 @@ type sendFunc func(request []byte) ([]byte, error)
 func (f sendFunc) Send(request []byte) ([]byte, error) { return f(request) }
 
 func (d *driver) client(ctx context.Context, u *unit, dev *device) modbus.Client {
-	return modbus.NewClient2(u.packager, sendFunc(func(request []byte) ([]byte, error) {
-		return d.bus.roundTrip(ctx, request, dev.timeout)
-	}))
+	return modbus.NewClient2(u.packager, d.transport(ctx, u, dev))
 }
 
 // publish sets all tags of a block to what one reply said, with one time: that of its last byte.

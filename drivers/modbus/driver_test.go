@@ -319,8 +319,8 @@ func TestLateReplyIsDroppedByItsID(t *testing.T) {
 		r.want("T", ua.StatusOK, 7)
 		r.want("U", ua.StatusOK, 8)
 		r.stop()
-		if r.driver.bus.late != 1 || r.dials.Load() != 1 {
-			t.Errorf("%d late replies, %d connections", r.driver.bus.late, r.dials.Load())
+		if r.driver.bus.total.get(lateReplies) != 1 || r.dials.Load() != 1 {
+			t.Errorf("%d late replies, %d connections", r.driver.bus.total.get(lateReplies), r.dials.Load())
 		}
 	})
 }

@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -23,6 +24,7 @@ func newFleet(c *channel, log *slog.Logger) drivers.Driver {
 	all := make(fleet, len(parts))
 	for i, part := range parts {
 		all[i] = newDriver(part, part.wiring(), log.With("connection", i+1))
+		all[i].label = fmt.Sprintf("%s.%d", c.name, i+1)
 	}
 	return all
 }

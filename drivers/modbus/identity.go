@@ -7,11 +7,11 @@ import (
 
 // Read Device Identification (Application Protocol, 6.21): the encapsulated transport of type 14.
 const (
-	identityMEI    = 14
-	identityBasic  = 1 // objects 0 to 2: who made it, product code, revision
-	identityStream = 2 // regular: those and objects 3 to 6
-	identityHead   = 7 // function, type, code, conformity, more follows, next object, number of objects
-	identityParts  = 8 // requests for one identity at most
+	identityMEI     = 14
+	identityBasic   = 1 // objects 0 to 2: who made it, product code, revision
+	identityRegular = 2 // regular: those and objects 3 to 6
+	identityHead    = 7 // function, type, code, conformity, more follows, next object, number of objects
+	identityParts   = 8 // requests for one identity at most
 )
 
 // measureIdentity walks over the objects of a reply, because nothing in it tells its length.

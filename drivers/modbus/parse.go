@@ -68,12 +68,14 @@ const (
 
 func (p *deviceParser) socket(s *xmltree.Settings, c *channel, network string) {
 	p.maxUnit, p.timeout, p.gap = math.MaxUint8, socketTimeout, socketGap
+	turnaround := p.turnaround(s)
 	c.socket = socket.Parse(p.report, s, network, tcpPort, tlsPort)
 	c.bus = busSettings{
 		connectDelay:   s.Millis("ConnectDelay", 0, 0, time.Minute),
 		idleClose:      s.Millis("IdleClose", 0, 0, 24*maxWait),
 		reconnectAfter: s.Int("ReconnectAfterTimeouts", 3, 0, 1000),
 		connections:    s.Int("Connections", 1, 1, maxConnections),
+		turnaround:     turnaround,
 	}
 	if c.framing == framingTCP {
 		c.bus.lenientIDs = s.Choice("TransactionIdCheck", "strict", "strict", "lenient") == "lenient"
@@ -94,7 +96,12 @@ func (p *deviceParser) line(s *xmltree.Settings, c *channel) {
 	}
 	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, lineGap(c)
 	p.delays(s, c, "auto")
+	c.bus.turnaround = p.turnaround(s)
 	c.bus.connectDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
+}
+
+func (p *deviceParser) turnaround(s *xmltree.Settings) time.Duration {
+	return s.Millis("BroadcastTurnaround", 100*time.Millisecond, 0, time.Minute)
 }
 
 // delays reads what concerns a line that several devices share.
@@ -137,7 +144,13 @@ func (p *deviceParser) device(e *xmltree.Element) device {
 	d := device{name: p.name(s), description: s.String("Description", "")}
 	s.Required("Channel")
 	s.Required("Unit")
-	d.unit = byte(s.Int("Unit", p.minUnit, p.minUnit, p.maxUnit))
+	if d.broadcast = s.Bool("Broadcast", false); d.broadcast {
+		s.Int("Unit", 0, 0, 0)
+	} else {
+		d.unit = byte(s.Int("Unit", p.minUnit, p.minUnit, p.maxUnit))
+	}
+	d.plate = drivers.ParseIdentity(p.report, s)
+	d.identify = s.Bool("Identify", false) && !d.broadcast
 	d.disabled = s.Bool("Disabled", false)
 	d.timeout = s.Millis("Timeout", p.timeout, time.Millisecond, time.Minute)
 	d.retries = s.Int("Retries", 1, 0, 10)
@@ -149,8 +162,24 @@ func (p *deviceParser) device(e *xmltree.Element) device {
 	d.limits = p.limits(s)
 	p.writing(s, &d)
 	p.groups(s, &d, p.tagParser(s))
+	if d.broadcast {
+		p.broadcastTags(s, &d)
+	}
 	s.Done()
 	return d
+}
+
+// broadcastTags refuses what needs an answer.
+func (p *deviceParser) broadcastTags(s *xmltree.Settings, d *device) {
+	for i := range d.tags {
+		t := &d.tags[i]
+		switch {
+		case t.Access != drivers.WriteOnly:
+			s.Error("Broadcast", "tag %s cannot be read, because nobody answers a broadcast; it needs Access=\"Write\"", xmltree.Quote(t.Name))
+		case t.mask() != 0:
+			s.Error("Broadcast", "tag %s is a part of a register; a broadcast can only write whole ones", xmltree.Quote(t.Name))
+		}
+	}
 }
 
 // name reads a name that becomes part of a NodeId.
@@ -183,6 +212,8 @@ func (p *deviceParser) writing(s *xmltree.Settings, d *device) {
 	codes := map[string]byte{"auto": 0, "5": 5, "6": 6, "15": 15, "16": 16}
 	d.multiple.register = codes[s.Choice("WriteFunction", "auto", "auto", "6", "16")]
 	d.multiple.coil = codes[s.Choice("WriteCoilFunction", "auto", "auto", "5", "15")]
+	d.maskWrite = maskWrite(s.Choice("MaskWrite", string(maskAuto), string(maskAuto), string(maskOn), string(maskOff)))
+	d.readWrite = s.Choice("ReadWriteFunction", "auto", "auto", "off") == "auto"
 	d.afterWrite = afterWrite(s.Choice("AfterWrite", string(writeReadback),
 		string(writeCache), string(writeReadback), string(writeVerify), string(writeNone)))
 }

@@ -123,7 +123,7 @@ func TestParseRefuses(t *testing.T) {
 		tag(`Name="T" Address="h0[3]" Type="Int16" Enum="0=Off"`):                                   `not for arrays`,
 		tag(`Name="T" Address="c0" Enum="0=Off;2=On"`):                                              `names 0 and 1`,
 		tag(`Name="T" Address="h0" Type="Int16" EnumStrict="1"`):                                    `needs Enum`,
-		tag(`Name="T" Address="h0" Type="Float32" NaNStatus="Wrong"`):                                 `"Wrong"`,
+		tag(`Name="T" Address="h0" Type="Float32" NaNStatus="Wrong"`):                               `"Wrong"`,
 		tag(`Name="T" Address="h0" Type="Float32" RangeStatus="UncertainEngineeringUnitsExceeded"`): `needs EULow`,
 		`<Channel Name="L" Type="ModbusTcp" Host="h" Port="x"/>`:                                    `Port`,
 		tcpChannel + `<Device Name="D" Channel="L" Unit="1"/>`:                                      `Addressing is missing`,

@@ -7,11 +7,15 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/goburrow/modbus"
 )
 
 // turn serves a block that is due. A unit that is demoted, or has no link, costs nothing but a look at its tags.
 func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
+	before := b.slot.Overruns
 	d.schedule.Served(b.slot, now)
+	d.bus.unit = &b.unit.tally
+	d.bus.add(overruns, int(b.slot.Overruns-before))
 	switch {
 	case b.group.subscribed && d.unwatched(b, now):
 	case d.bus.link == nil, b.unit.health.State() == drivers.HealthDemoted:
@@ -48,6 +52,7 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 		d.failed(b, err)
 		return
 	}
+	d.spacing(b)
 	b.good, b.cutOff, b.doubt, b.again = max(d.now(), 1), false, false, false
 	if b.refused {
 		b.refused, b.slot.Period = false, b.group.period
@@ -55,6 +60,19 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 	}
 	d.publish(b, data)
 	d.alive(b.unit)
+}
+
+// spacing notes the time between two readings of what a unit is asked for most often.
+func (d *driver) spacing(b *block) {
+	if b.good == 0 {
+		return
+	}
+	for _, other := range b.unit.blocks {
+		if other.group.period < b.group.period {
+			return
+		}
+	}
+	b.unit.shape.period.Store(int64(d.now() - b.good))
 }
 
 // cutOff tells whether a request failed for want of a link.
@@ -80,12 +98,18 @@ func (d *driver) persist(ctx context.Context, b *block, tries int) ([]byte, erro
 		default:
 			return nil, err
 		}
+		d.bus.count(retries)
 	}
 }
 
 // failed judges the unit, and the block: a refusal may concern only some of its tags.
 func (d *driver) failed(b *block, err error) {
 	f := faultOf(err)
+	b.unit.tally.failed(err)
+	var refused *modbus.ModbusError
+	if errors.As(err, &refused) {
+		b.unit.tally.exception(refused.ExceptionCode)
+	}
 	d.judge(b.unit, f)
 	if f == drivers.IllegalAddress || f == drivers.IllegalValue {
 		if d.refuse(b) {
@@ -108,6 +132,36 @@ func (d *driver) refuse(b *block) bool {
 	}
 	d.quarantine(b)
 	return false
+}
+
+// forget drops what was learned about a unit: its blocks are planned anew.
+func (d *driver) forget(u *unit) {
+	u.noMask, u.noBoth = false, false
+	d.replan(u)
+}
+
+// replan makes the blocks of a unit anew. They are read at once.
+func (d *driver) replan(u *unit) {
+	for _, b := range slices.Clone(u.blocks) {
+		d.schedule.Remove(b.slot)
+	}
+	old := u.blocks
+	u.blocks = nil
+	d.blocks = slices.DeleteFunc(d.blocks, func(b *block) bool { return b.unit == u })
+	done := map[*device]bool{}
+	for _, b := range old {
+		if done[b.device] {
+			continue
+		}
+		done[b.device] = true
+		d.planDevice(b.device, b.all)
+	}
+	for _, b := range u.blocks {
+		b.good = d.now()
+		if b.slot.Scheduled() || b.wanted() {
+			d.schedule.At(b.slot, d.now())
+		}
+	}
 }
 
 // split replaces a block that the device refused by smaller ones, which are tried at once.
@@ -147,7 +201,12 @@ func (d *driver) judge(u *unit, f drivers.Fault) {
 		d.alive(u)
 		return
 	}
-	if u.health.Failed(d.now()) {
+	demoted := u.health.Failed(d.now())
+	u.tally.enter(int32(u.health.State()))
+	if u.health.State() == drivers.HealthDemoted {
+		u.tally.until.Store(d.start.Add(u.health.ProbeAt()).UnixNano())
+	}
+	if demoted {
 		d.log.Warn("unit does not answer and is left alone", "unit", u.id, "reason", f.String())
 		d.reopen()
 	}
@@ -155,9 +214,12 @@ func (d *driver) judge(u *unit, f drivers.Fault) {
 
 // alive notes an answer; a unit that comes back is read completely, but not all at once.
 func (d *driver) alive(u *unit) {
-	if !u.health.Good() {
+	demoted := u.health.Good()
+	u.tally.enter(int32(drivers.HealthOnline))
+	if !demoted {
 		return
 	}
+	u.tally.until.Store(0)
 	d.log.Info("unit answers again", "unit", u.id)
 	for i, b := range u.blocks {
 		if b.slot.Scheduled() && !b.refused {

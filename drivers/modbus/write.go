@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -21,11 +22,12 @@ type writer struct {
 
 // job is one write on its way through the queue.
 type job struct {
-	point  *point
-	wire   []byte        // as encode makes it
-	status ua.StatusCode // on success: Good or GoodClamped
-	done   chan ua.StatusCode
-	claim  atomic.Bool // by the bus, to send it, or by its caller, to give it up
+	point    *point
+	wire     []byte        // as encode makes it
+	status   ua.StatusCode // on success: Good or GoodClamped
+	done     chan ua.StatusCode
+	verified bool        // the device has told what it kept
+	claim    atomic.Bool // by the bus, to send it, or by its caller, to give it up
 }
 
 // Write checks what can be checked without the device and returns what the device answered. When ctx ends first, the
@@ -87,11 +89,18 @@ func (d *driver) write(ctx context.Context, j *job) {
 	case err == nil:
 		d.alive(u)
 		j.done <- d.confirmed(ctx, j)
+	case errors.Is(err, errBroadcast):
+		j.done <- j.status
+	case errors.Is(err, errKeptAnother):
+		d.alive(u)
+		d.readback(j.point)
+		j.done <- ua.StatusBadInvalidState
 	case ctx.Err() != nil:
 		j.done <- ua.StatusBadShutdown
 	default:
 		f := faultOf(err)
 		d.judge(u, f)
+		u.tally.failed(err)
 		d.log.Warn("write failed", "unit", u.id, "tag", j.point.tag.Name, "err", err)
 		if f.Demotes() || f == drivers.Acknowledged { // the node must tell what the device has now
 			d.readback(j.point)
@@ -111,11 +120,33 @@ func (d *driver) send(ctx context.Context, j *job) error {
 	case t.Address.Area == Coils:
 		_, err = c.WriteMultipleCoils(at, uint16(t.count()), j.wire)
 	case t.mask() != 0:
-		err = d.writeMasked(ctx, c, j)
+		err = d.writeMasked(c, j)
+	case dev.afterWrite == writeVerify && dev.readWrite && !j.point.unit.noBoth && !dev.broadcast:
+		err = d.writeAndRead(c, j)
 	default:
 		err = d.writeRegisters(c, j, j.wire)
 	}
 	return err
+}
+
+// errKeptAnother says that the device confirmed a write and has another value.
+var errKeptAnother = errors.New("the device kept another value")
+
+// writeAndRead writes registers and reads them back in one request (function 23), and learns if the device cannot.
+func (d *driver) writeAndRead(c modbus.Client, j *job) error {
+	at, n := j.point.tag.Address.Offset, uint16(len(j.wire)/2)
+	data, err := c.ReadWriteMultipleRegisters(at, n, at, n, j.wire)
+	switch {
+	case err != nil && faultOf(err) == drivers.IllegalFunction:
+		j.point.unit.noBoth = true
+		return d.writeRegisters(c, j, j.wire)
+	case err != nil:
+		return err
+	case !bytes.Equal(data, j.wire):
+		return errKeptAnother
+	}
+	j.verified = true
+	return nil
 }
 
 func (d *driver) writeRegisters(c modbus.Client, j *job, wire []byte) error {
@@ -140,11 +171,21 @@ func (d *driver) single(configured byte, several byte, t *Tag) bool {
 	return true
 }
 
-// writeMasked changes some bits of a register. Where the device cannot do it by itself, nothing else goes over the bus
-// between reading and writing; a change that the device makes in that time is lost.
-func (d *driver) writeMasked(ctx context.Context, c modbus.Client, j *job) error {
-	t := j.point.tag
-	old, err := c.ReadHoldingRegisters(t.Address.Offset, 1)
+// writeMasked changes some bits of a register. The device does it by itself (function 22) if it can. Otherwise nothing
+// else goes over the bus between reading and writing; a change that the device makes in that time is lost. On a line
+// that may echo, the answer to function 22 could be our own request.
+func (d *driver) writeMasked(c modbus.Client, j *job) error {
+	t, u, mode := j.point.tag, j.point.unit, j.point.device.maskWrite
+	at, wire := t.Address.Offset, binary.BigEndian.Uint16(j.wire)
+	if mode == maskOn || mode == maskAuto && !u.noMask && d.bus.echo != echoAuto {
+		_, err := c.MaskWriteRegister(at, ^t.mask(), wire&t.mask())
+		if err == nil || mode == maskOn || faultOf(err) != drivers.IllegalFunction {
+			return err
+		}
+		u.noMask = true
+		d.log.Info("unit cannot change single bits by itself; registers are read and written", "unit", u.id)
+	}
+	old, err := c.ReadHoldingRegisters(at, 1)
 	if err != nil {
 		return unwritten(err)
 	}
@@ -175,6 +216,9 @@ func (d *driver) confirmed(ctx context.Context, j *job) ua.StatusCode {
 		d.readback(j.point)
 	case writeVerify:
 		d.readback(j.point)
+		if j.verified {
+			return j.status
+		}
 		return d.verify(ctx, j)
 	}
 	return j.status

@@ -57,7 +57,7 @@ func TestWrites(t *testing.T) {
 			{"Coil", false, ua.StatusOK, "0500000000"},
 			{"Coils", coils, ua.StatusOK, "0f0008000a020103"},
 			{"Word", uint16(0x1234), ua.StatusOK, "0600001234"},
-			{"Bit", true, ua.StatusOK, "0600010010"},
+			{"Bit", true, ua.StatusOK, "160001ffef0010"},
 			{"Long", int32(-123456789), ua.StatusOK, "100002000204" + "32ebf8a4"},
 			{"Temp", 21.74, ua.StatusOK, "06000402cd"}, // 717.4 rounds to 717
 			{"Temp", 21.75, ua.StatusOK, "06000402ce"}, // half away from zero
@@ -116,7 +116,7 @@ func TestWriteRefusesStatusAndTime(t *testing.T) {
 
 func TestWriteFunctionsCanBeChosen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		r, sent := writeRig(t, `WriteFunction="16" WriteCoilFunction="15"`)
+		r, sent := writeRig(t, `WriteFunction="16" WriteCoilFunction="15" MaskWrite="off"`)
 		r.run()
 		after(100 * time.Millisecond)
 		r.write("Coil", true)
@@ -132,7 +132,7 @@ func TestWriteFunctionsCanBeChosen(t *testing.T) {
 // Between the read and the write of a bit nothing else may come, and the other bits stay.
 func TestBitWriteIsUninterrupted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		r, _ := writeRig(t, "")
+		r, _ := writeRig(t, `MaskWrite="off"`)
 		var all []byte
 		r.slave.Trace = func(_ byte, pdu []byte) { all = append(all, pdu[0]) }
 		r.slave.Set(17, modbussim.HoldingRegisters, 1, 0xFFEF)
@@ -242,7 +242,7 @@ func TestAfterWrite(t *testing.T) {
 
 func TestVerifyFindsADeviceThatKeepsItsValue(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		r, _ := writeRig(t, `AfterWrite="verify"`)
+		r, _ := writeRig(t, `AfterWrite="verify" ReadWriteFunction="off"`)
 		r.slave.Signal(17, modbussim.HoldingRegisters, 0, 1, func(time.Duration) uint64 { return 5 })
 		r.run()
 		after(100 * time.Millisecond)

@@ -1,0 +1,275 @@
+package modbus
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/gopcua/opcua/id"
+	"github.com/gopcua/opcua/ua"
+)
+
+// counterNames are the names and meanings of the counters as Variables.
+func counterNames() [counters][2]string {
+	return [counters][2]string{
+		requests:    {"Requests", "requests sent"},
+		replies:     {"Replies", "replies that were believed, exceptions among them"},
+		timeouts:    {"Timeouts", "requests without any reply in time"},
+		checksums:   {"CrcErrors", "replies with a wrong CRC or LRC, or bytes that make no frame"},
+		protocol:    {"ProtocolErrors", "whole frames that are no valid answer to what was asked"},
+		lateReplies: {"LateReplies", "replies that came after their time and were dropped"},
+		strays:      {"StrayBytes", "bytes or frames that nobody asked for"},
+		echoes:      {"EchoErrors", "echoes of our own requests that were missing or changed"},
+		overflows:   {"RxOverflows", "times that bytes came faster than they were taken"},
+		retries:     {"Retries", "requests that were repeated"},
+		reconnects:  {"Reconnects", "connections after the first one"},
+		overruns:    {"Overruns", "readings left out because the one before was late"},
+	}
+}
+
+// AddNodes implements drivers.Noder: an object for the channel, and Diagnostics below each device.
+func (d *driver) AddNodes(space *addressspace.Space, ns uint16) error {
+	node, err := drivers.AddChannel(space, ns, d.label)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(drivers.AddGauges(space, node, d.channelGauges()), d.addChannelMethods(space, node)); err != nil {
+		return err
+	}
+	for i := range d.channel.devices {
+		if err := d.addDeviceNodes(space, ns, &d.channel.devices[i]); err != nil {
+			return fmt.Errorf("device %s: %w", d.channel.devices[i].name, err)
+		}
+	}
+	return nil
+}
+
+// AddNodes implements drivers.Noder.
+func (f fleet) AddNodes(space *addressspace.Space, ns uint16) error {
+	for _, d := range f {
+		if err := d.AddNodes(space, ns); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *driver) addDeviceNodes(space *addressspace.Space, ns uint16, dev *device) error {
+	u := d.unitOf(dev)
+	plate := func() drivers.Identity { return dev.plate }
+	if u != nil {
+		plate = func() drivers.Identity { return dev.plate.Or(u.plate()) }
+	}
+	if err := drivers.AddIdentity(space, ns, dev.name, plate); err != nil || u == nil {
+		return err
+	}
+	node, err := drivers.AddExtra(space, drivers.DeviceID(ns, dev.name, "Diagnostics"), drivers.DeviceID(ns, dev.name, ""), "Diagnostics")
+	if err != nil {
+		return err
+	}
+	return errors.Join(drivers.AddGauges(space, node, u.gauges()), d.addUnitMethods(space, node, u))
+}
+
+// unitOf finds the unit of a device; nil if it is disabled.
+func (d *driver) unitOf(dev *device) *unit {
+	for _, u := range d.units {
+		if u.id == dev.unit && !dev.disabled {
+			return u
+		}
+	}
+	return nil
+}
+
+func text(name, description string, read func() string) drivers.Gauge {
+	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeString,
+		Read: func() uabinary.Variant { return uabinary.StringVariant(read()) }}
+}
+
+func number(name, description string, read func() float64) drivers.Gauge {
+	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeDouble,
+		Read: func() uabinary.Variant { return uabinary.DoubleVariant(read()) }}
+}
+
+func count(name, description string, read func() uint64) drivers.Gauge {
+	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeUint64,
+		Read: func() uabinary.Variant { return uabinary.Uint64Variant(read()) }}
+}
+
+// moment is a time in UnixNano; what has not happened is the least DateTime.
+func moment(name, description string, read func() int64) drivers.Gauge {
+	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeDateTime, Read: func() uabinary.Variant {
+		if at := read(); at != 0 {
+			return uabinary.DateTimeVariant(uabinary.DateTimeOf(time.Unix(0, at)))
+		}
+		return uabinary.DateTimeVariant(0)
+	}}
+}
+
+// gauges are those that bus and unit have in common.
+func (t *tally) gauges() []drivers.Gauge {
+	all := []drivers.Gauge{
+		moment("StateSince", "when the state began", t.since.Load),
+		moment("LastGood", "when the last reply came", t.lastGood.Load),
+		text("LastError", "what went wrong last", func() string {
+			if s := t.lastError.Load(); s != nil {
+				return *s
+			}
+			return ""
+		}),
+	}
+	for c, row := range counterNames() {
+		all = append(all, count(row[0], row[1], t.counts[c].Load))
+	}
+	return all
+}
+
+func (d *driver) channelGauges() []drivers.Gauge {
+	t := &d.bus.total
+	return append(t.gauges(),
+		text("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
+		text("Where", "the port or address", func() string { return d.channel.where() }),
+		number("BusLoad", "time in which the bus is busy, in percent, over ten seconds", func() float64 { return t.load.percent(time.Now()) }),
+		count("QueueLength", "writes that wait", func() uint64 { return uint64(len(d.writes)) }),
+	)
+}
+
+func (u *unit) gauges() []drivers.Gauge {
+	t := &u.tally
+	milliseconds := func(load func() int64) func() float64 { return func() float64 { return float64(load()) / 1e6 } }
+	return append(t.gauges(),
+		text("State", "unknown, online, suspect or demoted", func() string { return drivers.HealthState(t.state.Load()).String() }),
+		moment("DemotedUntil", "when a demoted unit is asked again", t.until.Load),
+		number("RoundTripMin", "milliseconds, over the last 64 replies", milliseconds(t.trips.low.Load)),
+		number("RoundTripAvg", "milliseconds, over the last 64 replies", milliseconds(t.trips.average.Load)),
+		number("RoundTripMax", "milliseconds, over the last 64 replies", milliseconds(t.trips.high.Load)),
+		number("EffectivePeriod", "milliseconds between the last two readings of what is read most often", milliseconds(u.shape.period.Load)),
+		count("Blocks", "requests for one reading of everything", u.shape.blocks.Load),
+		count("RegistersAsked", "registers, or sixteen bits, in those requests", u.shape.asked.Load),
+		count("RegistersUsed", "of these, what tags need", u.shape.used.Load),
+		drivers.Gauge{Name: "Exceptions", Description: "refusals by exception code, from 1; the first element counts codes above 11",
+			Type: uabinary.TypeUint64, Array: true, Read: t.exceptionCounts},
+	)
+}
+
+func (t *tally) exceptionCounts() uabinary.Variant {
+	values := make([]uint64, len(t.exceptions))
+	for i := range values {
+		values[i] = t.exceptions[i].Load()
+	}
+	return uabinary.VariantOf(values)
+}
+
+// order hands something to do to the goroutine of the bus; it never waits.
+func (d *driver) order(f func()) ua.StatusCode {
+	select {
+	case d.orders <- f:
+		return ua.StatusOK
+	default:
+		return ua.StatusBadTooManyOperations
+	}
+}
+
+// maxTrace is the longest that a trace runs.
+const maxTrace = time.Hour
+
+func (d *driver) addChannelMethods(space *addressspace.Space, node uabinary.NodeID) error {
+	reset := method("ResetCounters", "sets the counters of the channel to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
+		d.bus.total.reset()
+		return ua.StatusOK
+	})
+	trace := method("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", node, func(call *addressspace.MethodCall) ua.StatusCode {
+		n, _ := call.Inputs[0].Number()
+		seconds := time.Duration(n) * time.Second
+		if seconds > maxTrace {
+			return ua.StatusBadOutOfRange
+		}
+		return d.order(func() { d.trace(seconds) })
+	})
+	trace.InputArguments = []uabinary.Argument{{
+		Name: "Seconds", DataType: uabinary.NumericID(0, id.UInt32), ValueRank: -1,
+		Description: uabinary.LocalizedText{Text: "0 to 3600"},
+	}}
+	return addMethods(space, reset, trace)
+}
+
+func (d *driver) addUnitMethods(space *addressspace.Space, node uabinary.NodeID, u *unit) error {
+	return addMethods(space,
+		method("ResetCounters", "sets the counters of the device to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
+			u.tally.reset()
+			return ua.StatusOK
+		}),
+		method("Probe", "asks a demoted device now, and reads everything of one that answers", node, func(*addressspace.MethodCall) ua.StatusCode {
+			return d.order(func() { d.hasten(u) })
+		}),
+	)
+}
+
+// method is one that changes something, so it is not for anonymous clients.
+func method(name, description string, parent uabinary.NodeID, run func(*addressspace.MethodCall) ua.StatusCode) addressspace.MethodOptions {
+	return addressspace.MethodOptions{
+		ID:          uabinary.StringID(parent.Namespace, parent.Text+"/"+name),
+		BrowseName:  uabinary.QualifiedName{NamespaceIndex: parent.Namespace, Name: name},
+		Description: uabinary.LocalizedText{Text: description},
+		Parent:      parent, UsersOnly: true,
+		Run: func(_ context.Context, call *addressspace.MethodCall) ([]uabinary.Variant, ua.StatusCode, []ua.StatusCode) {
+			return nil, run(call), nil
+		},
+	}
+}
+
+func addMethods(space *addressspace.Space, methods ...addressspace.MethodOptions) error {
+	for _, m := range methods {
+		if _, err := space.AddMethod(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trace logs what passes the wire for a while.
+func (d *driver) trace(long time.Duration) {
+	d.bus.trace, d.traceEnd = nil, d.now()+long
+	if long > 0 {
+		d.bus.trace = func(direction string, b []byte) {
+			d.log.Info("wire", "direction", direction, "bytes", hex.EncodeToString(b))
+		}
+	}
+}
+
+// hasten makes a demoted unit the next to be probed, and reads all of another one.
+func (d *driver) hasten(u *unit) {
+	if u.health.State() == drivers.HealthDemoted {
+		u.health.ProbeNow()
+		return
+	}
+	for _, b := range u.blocks {
+		if b.slot.Scheduled() {
+			d.schedule.Hasten(b.slot, d.now())
+		}
+	}
+}
+
+// Limits between which a warning about the load is given, and may be given again.
+const (
+	highLoad = 800 // thousandths
+	lowLoad  = 600
+)
+
+// watch ends a trace, and warns once of a bus that has too much to do.
+func (d *driver) watch() {
+	if d.bus.trace != nil && d.now() >= d.traceEnd {
+		d.bus.trace = nil
+	}
+	switch load := d.bus.total.load.last.Load(); {
+	case load >= highLoad && !d.busy:
+		d.busy = true
+		d.log.Warn("the bus has too much to do; read the largest group less often", "where", d.channel.where(), "load_percent", load/10)
+	case load < lowLoad:
+		d.busy = false
+	}
+}
