@@ -3,6 +3,7 @@ package securechannel_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -18,7 +19,10 @@ import (
 
 // clientConfig is the configuration of a client for the server of r.
 func (r *rig) clientConfig(s suite) securechannel.ClientConfig {
-	policy, _ := securechannel.PolicyByURI(s.policy)
+	policy, ok := securechannel.PolicyByURI(s.policy)
+	if !ok {
+		policy, _ = securechannel.DeprecatedPolicyByURI(s.policy)
+	}
 	return securechannel.ClientConfig{Policy: policy, Mode: s.mode, Identity: r.client, ServerCertificate: r.server.Chain[0]}
 }
 
@@ -155,7 +159,12 @@ func TestClient_renews_Part4_5621(t *testing.T) {
 			start := time.Now()
 			nc, done := r.peer(t, s, func(p *securechanneltest.Server) error {
 				for range 5 {
-					if err := p.Open(); err != nil {
+					if err := p.ReadOpen(); err != nil {
+						return err
+					}
+					p.Net.SetDeadline(time.Time{})
+					time.Sleep(3 * time.Second) // the lifetime counts from the request on
+					if err := p.AnswerOpen(); err != nil {
 						return err
 					}
 					issued <- time.Since(start)
@@ -174,7 +183,7 @@ func TestClient_renews_Part4_5621(t *testing.T) {
 				c.HangUp()
 			}()
 			_, err := c.Next()
-			if err == nil || time.Since(start) != 300*time.Second {
+			if err == nil || time.Since(start) != 303*time.Second {
 				t.Errorf("ended with %v after %v", err, time.Since(start))
 			}
 			<-done
@@ -197,8 +206,11 @@ func TestClient_changesTokens_Part6_674(t *testing.T) {
 			if err := p.Send(uatcp.TypeMessage, uatcp.Final, 100, []byte("old")); err != nil {
 				return err
 			}
-			if _, err := p.Receive(); err != nil { // Receive looks the token up
+			if _, err := p.Receive(); err != nil {
 				return err
+			}
+			if p.UsedToken != 2 {
+				return fmt.Errorf("client uses token %d", p.UsedToken)
 			}
 			p.TokenID = 2
 			if err := p.Send(uatcp.TypeMessage, uatcp.Final, 101, []byte("new")); err != nil {
@@ -220,6 +232,29 @@ func TestClient_changesTokens_Part6_674(t *testing.T) {
 		}
 		if _, err := c.Next(); !errors.Is(err, ua.StatusBadSecureChannelTokenUnknown) {
 			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A server may take its time with a new token: a third does not push out the second, once the first has ended.
+func TestClient_threeTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		nc, done := r.peer(t, encrypted, func(p *securechanneltest.Server) error {
+			for range 3 {
+				if err := p.Open(); err != nil {
+					return err
+				}
+				p.Net.SetDeadline(time.Time{})
+			}
+			p.TokenID = 2
+			return p.Send(uatcp.TypeMessage, uatcp.Final, 100, []byte("second"))
+		})
+		if response, err := mustConnect(t, nc, r.clientConfig(encrypted)).Next(); err != nil || string(response.Body) != "second" {
+			t.Error(response, err)
 		}
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -44,6 +44,7 @@ type Client struct {
 	Sequence  uint32 // of the last chunk sent
 	RequestID uint32 // of the last request sent
 	Received  uint32 // sequence number of the last chunk received; after 0 any will do
+	UsedToken uint32 // TokenId of the last chunk received
 	Nonce     []byte // sent with the last OpenSecureChannel
 
 	// Response is the body of the last OpenSecureChannel response, and ResponseHeader what was in front of it.
@@ -277,7 +278,8 @@ func (c *Client) Receive() (uint32, []byte, error) {
 		if chunk.Type != uatcp.TypeMessage || binary.LittleEndian.Uint32(chunk.Bytes[8:]) != c.ChannelID {
 			return 0, nil, fmt.Errorf("got %s of another channel", chunk.Type)
 		}
-		suite := c.tokens[binary.LittleEndian.Uint32(chunk.Bytes[12:])]
+		c.UsedToken = binary.LittleEndian.Uint32(chunk.Bytes[12:])
+		suite := c.tokens[c.UsedToken]
 		if suite == nil {
 			return 0, nil, errors.New("response under an unknown token")
 		}
