@@ -12,8 +12,6 @@ import (
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/edgeua/edgeua/internal/uatcp"
-	"github.com/edgeua/edgeua/reverseconnect"
 	"github.com/edgeua/edgeua/server"
 )
 
@@ -27,8 +25,10 @@ type gateway struct {
 	drivers   []drivers.Driver
 	server    *server.Server
 	listeners []boundListener
-	manager   *reverseconnect.Manager
+	callers   *callers
 	metrics   net.Listener // nil: not asked for
+	// tasks run beside the rest, until ctx ends.
+	tasks []func(ctx context.Context) error
 }
 
 // boundListener is a bound port and the endpoint that it serves.
@@ -53,7 +53,7 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gat
 	if g.server, err = server.New(serverConfig(cfg, ids), space, log); err != nil {
 		return nil, err
 	}
-	if err := g.showReverse(space); err != nil {
+	if g.callers, err = newCallers(cfg, ids, g.server, space, log); err != nil {
 		return nil, err
 	}
 	if err := g.bind(ctx); err != nil {
@@ -73,38 +73,9 @@ func (g *gateway) addDevices(space *addressspace.Space) error {
 		}
 		driver := channel.New(g.log)
 		driver.Bind(variables)
-		if n, ok := driver.(drivers.Noder); ok {
-			if err := n.AddNodes(space, ns); err != nil {
-				return fmt.Errorf("channel %s: %w", channel.Name(), err)
-			}
-		}
 		g.drivers = append(g.drivers, driver)
 	}
 	return nil
-}
-
-// newManager lists the reverse clients of all endpoints. changed hears of them.
-func (g *gateway) newManager(changed func(reverseconnect.TargetStatus)) (*reverseconnect.Manager, error) {
-	var targets []reverseconnect.Target
-	for i := range g.cfg.Endpoints {
-		endpoint := g.server.Endpoint(i)
-		serve := func(ctx context.Context, nc net.Conn, progress func(uatcp.Stage)) uatcp.Report {
-			return g.server.Serve(ctx, nc, endpoint, progress)
-		}
-		for _, client := range g.cfg.Endpoints[i].ReverseClients {
-			t := client.Tuning
-			targets = append(targets, reverseconnect.Target{
-				URL: client.URL, ServerURI: g.cfg.Application.URI, EndpointURL: g.cfg.Endpoints[i].URL,
-				ConnectTimeout: t.ConnectTimeout, HelloTimeout: t.HelloTimeout,
-				BackoffMin: t.BackoffMin, BackoffMax: t.BackoffMax, RejectDelay: t.RejectDelay,
-				KeepAlive: t.KeepAlive, SocketsPerClient: t.SocketsPerClient,
-				Serve: serve,
-			})
-		}
-	}
-	return reverseconnect.NewManager(reverseconnect.ManagerConfig{
-		Targets: targets, MaxSockets: g.cfg.MaxSockets, Changed: changed, Log: g.log,
-	})
 }
 
 // bind opens the listening ports.
@@ -146,8 +117,11 @@ func (g *gateway) run(ctx context.Context) error {
 	for _, l := range g.listeners {
 		wire.Go(func() error { return g.server.Listen(stopWire, l.Listener, l.endpoint) })
 	}
-	wire.Go(func() error { return g.manager.Run(stopWire) })
+	wire.Go(func() error { return g.callers.run(stopWire) })
 	wire.Go(func() error { return g.serveMetrics(stopWire) })
+	for _, task := range g.tasks {
+		wire.Go(func() error { return task(stopWire) })
+	}
 	g.announce()
 
 	err := wire.Wait()

@@ -82,6 +82,7 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 		Example: `  edgeua demo --duration 10s      see it work, without files or devices
   edgeua check                    say what is wrong with the files, and what would run
   edgeua serve                    run the gateway
+  edgeua dial URL                 have it call a client now
   edgeua listen --trust-any       be the client that a gateway calls`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,6 +90,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newCheck(), newDemo(), newListen(), newBridge(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
 	return root
 }

@@ -79,7 +79,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestHelpNamesEveryCommand(t *testing.T) {
-	edgeua(t, "--help").want(t, exitOK, "serve", "check", "demo", "listen", "bridge", "version")
+	edgeua(t, "--help").want(t, exitOK, "serve", "check", "dial", "demo", "listen", "bridge", "version")
 }
 
 func TestWrongUsageExitsWith2(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,10 @@ func newServe() *cobra.Command {
 		Short: "Run the gateway",
 		Long: `Reads the configuration, polls the devices, listens on the endpoints and calls the
 reverse-connect clients, until SIGTERM or SIGINT; a second signal kills.
+
+SIGHUP reads the files again. Reverse-connect clients that were added, removed, changed,
+enabled or disabled are taken over while the connections of all others stay as they are; what
+needs a restart is named in the log. Files with an error change nothing.
 
 The log goes to standard error. Its line "server running" says that everything is up.
 
@@ -56,9 +61,18 @@ func serve(ctx context.Context, stderr io.Writer, files *configFlags, logs *logF
 	for _, source := range cfg.Sources {
 		log.Info("configuration read", "file", source.Path, "modified", source.Modified)
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	g, err := newGateway(ctx, cfg, log)
 	if err != nil {
 		return &configError{err}
+	}
+	g.tasks = append(g.tasks, func(ctx context.Context) error { return g.reloads(ctx, files, hup) })
+	if l, err := bindControl(ctx, cfg.StateDir); err != nil {
+		log.Warn("no control socket: edgeua dial cannot reach this gateway", "err", err)
+	} else {
+		g.tasks = append(g.tasks, func(ctx context.Context) error { return g.serveControl(ctx, l) })
 	}
 	return g.run(ctx)
 }

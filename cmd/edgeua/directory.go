@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+
+	"github.com/edgeua/edgeua/config"
+	"github.com/edgeua/edgeua/internal/gds"
+	"github.com/edgeua/edgeua/reverseconnect"
+)
+
+// directoryName is the file, in the state directory, with the last answers.
+const directoryName = "directory.json"
+
+// directory looks up the clients whose addresses are not configured.
+type directory struct {
+	lookup *gds.Lookup
+	access map[string]gds.Access // by Url of the endpoint that asks
+}
+
+func newDirectory(c *callers, ids []identity) *directory {
+	d := &directory{access: map[string]gds.Access{}}
+	for i := range c.cfg.Endpoints {
+		d.access[c.cfg.Endpoints[i].URL] = gds.Access{
+			Dial:     (&net.Dialer{}).DialContext,
+			Identity: ids[i].own, Trust: ids[i].trust, ApplicationURI: c.cfg.Application.URI,
+		}
+	}
+	d.lookup = gds.New(gds.Config{
+		Query: d.query, Learned: c.learned, Log: c.log,
+		File: filepath.Join(c.cfg.StateDir, directoryName),
+	})
+	d.update(c.cfg)
+	return d
+}
+
+// query asks with the identity of the client's endpoint.
+func (d *directory) query(ctx context.Context, client gds.Client) ([]string, error) {
+	access := d.access[client.Endpoint]
+	if access.Identity == nil {
+		return nil, errors.New("the endpoint has no certificate")
+	}
+	return access.Query(ctx, client.Directory, client.ApplicationURI)
+}
+
+// update says which clients to look up.
+func (d *directory) update(cfg *config.Config) {
+	var clients []gds.Client
+	for i := range cfg.Endpoints {
+		ep := &cfg.Endpoints[i]
+		for j := range ep.DirectoryClients {
+			if client := &ep.DirectoryClients[j]; !client.Disabled {
+				clients = append(clients, lookupKey(ep, client))
+			}
+		}
+	}
+	d.lookup.Update(clients)
+}
+
+func lookupKey(ep *config.Endpoint, client *config.ReverseClient) gds.Client {
+	return gds.Client{Directory: client.Directory, Endpoint: ep.URL, ApplicationURI: client.ApplicationURI}
+}
+
+func (d *directory) run(ctx context.Context) { d.lookup.Run(ctx) }
+
+func (d *directory) urls(client gds.Client) []string { return d.lookup.URLs(client) }
+
+// heard asks again for a client that cannot be reached where it was.
+func (d *directory) heard(s reverseconnect.TargetStatus) {
+	switch {
+	case s.State == reverseconnect.Active:
+		d.lookup.Reached(s.URL)
+	case s.State == reverseconnect.Waiting && s.LastErrorTime.After(s.LastSuccess):
+		d.lookup.Failed(s.URL)
+	}
+}
