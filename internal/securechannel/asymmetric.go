@@ -1,10 +1,8 @@
 package securechannel
 
 import (
-	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 )
 
 // maxRSABlocks is how many RSA blocks one ciphertext may have. Each costs a private key operation, and an attacker who
@@ -16,11 +14,11 @@ func (p *Policy) Sign(key *rsa.PrivateKey, data ...[]byte) ([]byte, error) {
 	if p.IsNone() {
 		return nil, nil
 	}
-	digest := digestOf(data)
+	digest := p.digestOf(data)
 	if p.pss {
-		return rsa.SignPSS(rand.Reader, key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		return rsa.SignPSS(rand.Reader, key, p.hash, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	}
-	return rsa.SignPKCS1v15(nil, key, crypto.SHA256, digest[:])
+	return rsa.SignPKCS1v15(nil, key, p.hash, digest)
 }
 
 // Verify checks the signature of the concatenation of data. Under None everything is accepted.
@@ -32,12 +30,12 @@ func (p *Policy) Verify(key *rsa.PublicKey, signature []byte, data ...[]byte) er
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	digest := digestOf(data)
+	digest := p.digestOf(data)
 	var err error
 	if p.pss {
-		err = rsa.VerifyPSS(key, crypto.SHA256, digest[:], signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		err = rsa.VerifyPSS(key, p.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	} else {
-		err = rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature)
+		err = rsa.VerifyPKCS1v15(key, p.hash, digest, signature)
 	}
 	if err != nil {
 		return denied("signature", err)
@@ -56,7 +54,7 @@ func (p *Policy) Encrypt(key *rsa.PublicKey, plaintext []byte) ([]byte, error) {
 	var out []byte
 	for block := p.plaintextBlock(key); len(plaintext) > 0; {
 		n := min(block, len(plaintext))
-		c, err := rsa.EncryptOAEP(p.oaep.New(), rand.Reader, key, plaintext[:n], nil)
+		c, err := p.encryptBlock(key, plaintext[:n])
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +75,7 @@ func (p *Policy) Decrypt(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error)
 	}
 	var out []byte
 	for ; len(ciphertext) > 0; ciphertext = ciphertext[size:] {
-		b, err := rsa.DecryptOAEP(p.oaep.New(), nil, key, ciphertext[:size], nil)
+		b, err := p.decryptBlock(key, ciphertext[:size])
 		if err != nil {
 			return nil, errDecrypt
 		}
@@ -86,19 +84,43 @@ func (p *Policy) Decrypt(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error)
 	return out, nil
 }
 
+func (p *Policy) encryptBlock(key *rsa.PublicKey, plaintext []byte) ([]byte, error) {
+	if p.oaep == 0 {
+		return rsa.EncryptPKCS1v15(rand.Reader, key, plaintext) //nolint:staticcheck // what Basic128Rsa15 is
+	}
+	return rsa.EncryptOAEP(p.oaep.New(), rand.Reader, key, plaintext, nil)
+}
+
+// decryptBlock decrypts one block. With PKCS #1 v1.5 only blocks that are full are any good, which those of OpenSecureChannel
+// always are: whatever else an attacker sends decrypts to random bytes in the same time, and the signature over all blocks
+// will not fit, as it does not for blocks that are well-formed. There is nothing to tell them apart.
+func (p *Policy) decryptBlock(key *rsa.PrivateKey, ciphertext []byte) ([]byte, error) {
+	if p.oaep != 0 {
+		return rsa.DecryptOAEP(p.oaep.New(), nil, key, ciphertext, nil)
+	}
+	plain := make([]byte, p.plaintextBlock(&key.PublicKey))
+	rand.Read(plain)
+	err := rsa.DecryptPKCS1v15SessionKey(nil, key, ciphertext, plain) //nolint:staticcheck // what Basic128Rsa15 is
+	return plain, err                                                 // fails by what is public only: a number above the modulus
+}
+
 var errDecrypt = denied("decryption", nil)
 
-// plaintextBlock returns how many bytes of plaintext fit one RSA-OAEP block for key.
+// plaintextBlock returns how many bytes of plaintext fit one RSA block for key.
 func (p *Policy) plaintextBlock(key *rsa.PublicKey) int {
+	const pkcs1Overhead = 11 // RFC 8017, 7.2.1
+	if p.oaep == 0 {
+		return key.Size() - pkcs1Overhead
+	}
 	return key.Size() - 2*p.oaep.Size() - 2
 }
 
-func digestOf(data [][]byte) [sha256.Size]byte {
-	h := sha256.New()
+func (p *Policy) digestOf(data [][]byte) []byte {
+	h := p.hash.New()
 	for _, d := range data {
 		h.Write(d)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return h.Sum(nil)
 }
 
 // checkKey enforces the key sizes of the policies before any arithmetic is done with a key of a stranger.

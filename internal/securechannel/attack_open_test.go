@@ -79,7 +79,7 @@ func TestA15_orderOfChecks(t *testing.T) {
 		want        ua.StatusCode
 		wantTrusted bool // Trust was asked
 	}{
-		"policy unknown":      {policy: "http://opcfoundation.org/UA/SecurityPolicy#Basic128Rsa15", allow: true},
+		"policy unknown":      {policy: "http://opcfoundation.org/UA/SecurityPolicy#Basic512", allow: true},
 		"policy not offered":  {policy: encrypted.policy},
 		"thumbprint":          {policy: encrypted.policy, allow: true, thumbprint: make([]byte, 20)},
 		"thumbprint missing":  {policy: encrypted.policy, allow: true, thumbprint: []byte{}},

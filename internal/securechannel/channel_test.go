@@ -33,6 +33,20 @@ var suites = []suite{
 	{"Aes128_Sha256_RsaOaep,SignAndEncrypt", ua.SecurityPolicyURIAes128Sha256RsaOaep, ua.MessageSecurityModeSignAndEncrypt},
 	{"Aes256_Sha256_RsaPss,Sign", ua.SecurityPolicyURIAes256Sha256RsaPss, ua.MessageSecurityModeSign},
 	{"Aes256_Sha256_RsaPss,SignAndEncrypt", ua.SecurityPolicyURIAes256Sha256RsaPss, ua.MessageSecurityModeSignAndEncrypt},
+	{"Basic128Rsa15,Sign", ua.SecurityPolicyURIBasic128Rsa15, ua.MessageSecurityModeSign},
+	{"Basic128Rsa15,SignAndEncrypt", ua.SecurityPolicyURIBasic128Rsa15, ua.MessageSecurityModeSignAndEncrypt},
+	{"Basic256,Sign", ua.SecurityPolicyURIBasic256, ua.MessageSecurityModeSign},
+	{"Basic256,SignAndEncrypt", ua.SecurityPolicyURIBasic256, ua.MessageSecurityModeSignAndEncrypt},
+}
+
+// suitesFor leaves the deprecated policies out where keys are longer than the 2048 bits that the foreign implementation
+// of them takes. Ours does not care.
+func suitesFor(keys [2]string) []suite {
+	const modern = 7
+	if keys == [2]string{"server2048", "client2048"} {
+		return suites
+	}
+	return suites[:modern]
 }
 
 // encrypted is the suite that tests use which need any secured one.
@@ -109,7 +123,7 @@ func ids(server, client string, r *rig) {
 
 func TestChannel_echo(t *testing.T) {
 	for _, keys := range [][2]string{{"server2048", "client2048"}, {"server4096", "client2048"}, {"server2048", "client3072"}} {
-		for _, s := range suites {
+		for _, s := range suitesFor(keys) {
 			t.Run(s.name+","+keys[0]+","+keys[1], func(t *testing.T) {
 				r := newRig()
 				ids(keys[0], keys[1], r)

@@ -175,7 +175,7 @@ func (c *ClientChannel) checkResponse(response *uabinary.OpenSecureChannelRespon
 		return &Error{Code: ua.StatusBadSecureChannelTokenUnknown, Op: "lifetime of the SecurityToken below 1 s"}
 	case c.policy.IsNone():
 		return nil
-	case n < nonceLength || n > maxNonceLength || bytes.Equal(response.ServerNonce, c.asked.nonce):
+	case n < c.policy.nonce || n > maxNonceLength || bytes.Equal(response.ServerNonce, c.asked.nonce):
 		return &Error{Code: ua.StatusBadNonceInvalid, Op: "server nonce"}
 	}
 	return nil

@@ -82,6 +82,9 @@ func (c *Channel) renewing() bool { return c.id != 0 }
 
 func (c *Channel) choosePolicy(uri string) (*Policy, error) {
 	policy, ok := PolicyByURI(uri)
+	if !ok {
+		policy, ok = DeprecatedPolicyByURI(uri) // nobody offers it who was not told to
+	}
 	switch {
 	case !ok:
 		return nil, denied("unknown security policy", nil)
@@ -134,7 +137,7 @@ func (c *Channel) unlock(o *opening) error {
 	return nil
 }
 
-// maxNonceLength is the largest nonce in bytes that is taken; the policies ask for 32.
+// maxNonceLength is the largest nonce in bytes that is taken; the policies ask for 16 or 32.
 const maxNonceLength = 128
 
 // checkRequest makes the checks on the body. The peer is authenticated now and may know what was wrong.
@@ -157,7 +160,7 @@ func (c *Channel) checkRequest(o *opening) error {
 		return nil
 	case !c.cfg.allows(o.policy.uri, mode):
 		return &Error{Code: ua.StatusBadSecurityModeRejected, Op: "security mode not offered"}
-	case len(nonce) < nonceLength || len(nonce) > maxNonceLength || bytes.Equal(nonce, c.clientNonce):
+	case len(nonce) < o.policy.nonce || len(nonce) > maxNonceLength || bytes.Equal(nonce, c.clientNonce):
 		return &Error{Code: ua.StatusBadNonceInvalid, Op: "client nonce"}
 	}
 	return nil

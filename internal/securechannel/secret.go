@@ -13,8 +13,11 @@ const legacySecretHeader = 4
 
 // DecryptSecret decrypts the secret of a UserIdentityToken in the legacy format, where the plaintext is the length of what
 // follows, the secret and the last nonce that the server gave out. The error carries BadIdentityTokenInvalid
-// and is the same whatever was wrong. Part 4 (1.05), 7.40.2.2
+// and is the same whatever was wrong. A policy that does not hide secrets decrypts none. Part 4 (1.05), 7.40.2.2
 func (p *Policy) DecryptSecret(key *rsa.PrivateKey, ciphertext, nonce []byte) ([]byte, error) {
+	if !p.HidesSecrets() {
+		return nil, errSecret
+	}
 	plain, err := p.Decrypt(key, ciphertext)
 	if err != nil {
 		return nil, errSecret

@@ -41,7 +41,7 @@ func (c *conversation) Send(requestID uint32, appendBody func(dst []byte) []byte
 // noteSize remembers about how large messages are, so that the buffer for the next one need not grow. A rare giant is not
 // what the small ones behind it get buffers for.
 func (c *conversation) noteSize(size int) {
-	const margin = signatureSize + 16 // what sealing adds
+	const margin = maxSignature + 16 // what sealing adds
 	const largest = 64 << 10
 	last := c.messageSize.Load()
 	if next := max(int32(min(size+margin, largest)), last-last/16); next != last {

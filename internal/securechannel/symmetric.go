@@ -1,6 +1,7 @@
 package securechannel
 
 import (
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hmac"
@@ -11,10 +12,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-const (
-	signatureSize  = sha256.Size // HMAC-SHA256, all RSA policies
-	signingKeySize = 32          // DerivedSignatureKeyLength in bytes
-)
+const maxSignature = sha256.Size // bytes of the longest signature, that of HMAC-SHA256
 
 // blockMode is CBC whose state can be set back to an initialization vector, which saves building it anew for every chunk.
 // The block modes of crypto/aes have it.
@@ -27,9 +25,10 @@ type blockMode interface {
 // again for every chunk, so it belongs to one goroutine or lock. nil is policy None.
 type symmetric struct {
 	mac hash.Hash
+	tag int       // bytes of its signatures
 	cbc blockMode // nil in mode Sign
 	iv  [aes.BlockSize]byte
-	sum [signatureSize]byte
+	sum [maxSignature]byte
 }
 
 // newSymmetric derives the keys of one direction: secret is the nonce of the receiver, seed that of the sender of the
@@ -38,9 +37,9 @@ func (p *Policy) newSymmetric(secret, seed []byte, mode ua.MessageSecurityMode, 
 	if p.IsNone() {
 		return nil
 	}
-	key := deriveKey(secret, seed, signingKeySize+p.aesKey+aes.BlockSize)
-	s := &symmetric{mac: hmac.New(sha256.New, key[:signingKeySize])}
-	key = key[signingKeySize:]
+	key := deriveKey(p.hash, secret, seed, p.signingKey+p.aesKey+aes.BlockSize)
+	s := &symmetric{mac: hmac.New(p.hash.New, key[:p.signingKey]), tag: p.hash.Size()}
+	key = key[p.signingKey:]
 	copy(s.iv[:], key[p.aesKey:])
 	if mode == ua.MessageSecurityModeSignAndEncrypt {
 		block, err := aes.NewCipher(key[:p.aesKey])
@@ -52,9 +51,9 @@ func (p *Policy) newSymmetric(secret, seed []byte, mode ua.MessageSecurityMode, 
 	return s
 }
 
-// deriveKey is P_SHA256, which is the P_hash of TLS 1.2: RFC 5246, 5. Part 6 (1.05), 6.7.6
-func deriveKey(secret, seed []byte, size int) []byte {
-	mac := hmac.New(sha256.New, secret)
+// deriveKey is P_SHA256 or P_SHA1, which is the P_hash of TLS 1.2: RFC 5246, 5. Part 6 (1.05), 6.7.6
+func deriveKey(hash crypto.Hash, secret, seed []byte, size int) []byte {
+	mac := hmac.New(hash.New, secret)
 	sum := func(parts ...[]byte) []byte {
 		mac.Reset()
 		for _, p := range parts {
@@ -75,10 +74,10 @@ func (s *symmetric) maxBody(size int) int {
 	case s == nil:
 		return size - symmetricBody
 	case s.cbc == nil:
-		return size - symmetricBody - signatureSize
+		return size - symmetricBody - s.tag
 	}
 	blocks := (size - symmetricContent) / aes.BlockSize
-	return blocks*aes.BlockSize - sequenceHeaderSize - signatureSize - 1
+	return blocks*aes.BlockSize - sequenceHeaderSize - s.tag - 1
 }
 
 // seal fills in the size of a chunk that ends with its body, pads, signs and encrypts it in place.
@@ -87,10 +86,10 @@ func (s *symmetric) seal(chunk []byte) []byte {
 	switch {
 	case s == nil:
 	case s.cbc == nil:
-		size += signatureSize
+		size += s.tag
 	default:
-		chunk = appendPadding(chunk, size-symmetricContent, signatureSize, aes.BlockSize, false)
-		size = len(chunk) + signatureSize
+		chunk = appendPadding(chunk, size-symmetricContent, s.tag, aes.BlockSize, false)
+		size = len(chunk) + s.tag
 	}
 	binary.LittleEndian.PutUint32(chunk[4:], uint32(size))
 	if s == nil {
@@ -114,7 +113,7 @@ func (s *symmetric) open(chunk []byte) ([]byte, error) {
 		return chunk[symmetricContent:], nil
 	}
 	content := chunk[symmetricContent:]
-	if len(content) < sequenceHeaderSize+signatureSize {
+	if len(content) < sequenceHeaderSize+s.tag {
 		return nil, errChunk
 	}
 	if s.cbc != nil {
@@ -124,7 +123,7 @@ func (s *symmetric) open(chunk []byte) ([]byte, error) {
 		s.cbc.SetIV(s.iv[:])
 		s.cbc.CryptBlocks(content, content)
 	}
-	end := len(chunk) - signatureSize
+	end := len(chunk) - s.tag
 	if !hmac.Equal(s.appendMAC(s.sum[:0], chunk[:end]), chunk[end:]) {
 		return nil, errChunk
 	}
