@@ -49,6 +49,7 @@ func rules() map[string]rule {
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
 		"cmd":                                      {imports: []string{""}, sockets: true},
+		"examples":                                 {imports: []string{""}, sockets: true, client: true},
 		"test":                                     {imports: []string{""}, sockets: true, client: true},
 	}
 }
