@@ -9,6 +9,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/internal/securechannel"
+	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
 // Config describes a Server. ApplicationURI and one Endpoint are required.
@@ -32,6 +33,10 @@ type Config struct {
 	// TokenPolicyURI encrypts passwords, and users sign with it, on endpoints
 	// that do not encrypt the channel; empty means Basic256Sha256.
 	TokenPolicyURI string
+	// AllowDeprecated makes the SecurityPolicies Basic128Rsa15 and Basic256 exist.
+	AllowDeprecated bool
+	// OtherServers are returned by FindServers as well.
+	OtherServers []uabinary.ApplicationDescription
 	// Rights says what a user may do in a namespace. It is asked when the user
 	// logs in; nil means that everybody may do everything. The name of anonymous
 	// Sessions is AnonymousUser.
@@ -60,6 +65,9 @@ type EndpointConfig struct {
 	// Visible lists the endpoint in GetEndpoints, Discovery its URL in
 	// FindServers.
 	Visible, Discovery bool
+	// SignatureWithChain makes the server's signature of a Session cover the
+	// issuers that the client sent behind its certificate, as some clients expect.
+	SignatureWithChain bool
 	// Relaxations an administrator may ask for.
 	SkipApplicationURICheck bool // certificate URI against ClientDescription
 	SkipNonceLengthCheck    bool // 32 bytes of client nonce
@@ -99,14 +107,14 @@ func (c *Config) check() error {
 		return errors.New("server: no trust check for user certificates")
 	}
 	for i := range c.Endpoints {
-		if err := c.Endpoints[i].check(); err != nil {
+		if err := c.checkEndpoint(&c.Endpoints[i]); err != nil {
 			return fmt.Errorf("server: endpoint %q: %w", c.Endpoints[i].URL, err)
 		}
 	}
 	return nil
 }
 
-func (e *EndpointConfig) check() error {
+func (c *Config) checkEndpoint(e *EndpointConfig) error {
 	if u, err := url.Parse(e.URL); err != nil || u.Scheme != "opc.tcp" || u.Host == "" {
 		return errors.New("the URL is not opc.tcp://host:port")
 	}
@@ -114,15 +122,15 @@ func (e *EndpointConfig) check() error {
 		return errors.New("no security setting")
 	}
 	for _, s := range e.Security {
-		if err := e.checkSetting(s); err != nil {
+		if err := c.checkSetting(e, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
-	policy, ok := securechannel.PolicyByURI(s.PolicyURI)
+func (c *Config) checkSetting(e *EndpointConfig, s SecuritySetting) error {
+	policy, ok := c.policy(s.PolicyURI)
 	if !ok {
 		return fmt.Errorf("unknown SecurityPolicy %q", s.PolicyURI)
 	}
@@ -139,6 +147,15 @@ func (e *EndpointConfig) checkSetting(s SecuritySetting) error {
 		return fmt.Errorf("SecurityPolicy %q needs a certificate and a trust check", s.PolicyURI)
 	}
 	return nil
+}
+
+// policy finds a SecurityPolicy that an endpoint may use.
+func (c *Config) policy(uri string) (*securechannel.Policy, bool) {
+	policy, ok := securechannel.PolicyByURI(uri)
+	if !ok && c.AllowDeprecated {
+		return securechannel.DeprecatedPolicyByURI(uri)
+	}
+	return policy, ok
 }
 
 // tokenPolicy is the policy behind TokenPolicyURI.

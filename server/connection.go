@@ -206,6 +206,10 @@ func (c *connection) answer(ctx context.Context, req *securechannel.Request) err
 		call.fault(ua.StatusBadServiceUnsupported)
 		return nil
 	}
+	if c.server.tooOld(call) {
+		call.fault(ua.StatusBadInvalidTimestamp)
+		return nil
+	}
 	if service.session {
 		if code := c.server.enterSession(call); code != ua.StatusOK {
 			call.fault(code)

@@ -11,7 +11,8 @@ import (
 // Discovery Service Set: Part 4 (1.05), 5.5. Both services work on any channel
 // without a Session and ignore an AuthenticationToken.
 
-// handleFindServers: 5.5.2. There is one Server here, this one.
+// handleFindServers: 5.5.2. There is one Server here, this one; others are only
+// told about.
 func (s *Server) handleFindServers(c *call, r *uabinary.Reader) {
 	var req uabinary.FindServersRequest
 	if !c.parse(r, &req) || !s.checkDiscovery(c, req.LocaleIDs, req.ServerURIs) {
@@ -20,6 +21,11 @@ func (s *Server) handleFindServers(c *call, r *uabinary.Reader) {
 	resp := uabinary.FindServersResponse{ResponseHeader: c.responseHeader()}
 	if len(req.ServerURIs) == 0 || slices.Contains(req.ServerURIs, s.cfg.ApplicationURI) {
 		resp.Servers = []uabinary.ApplicationDescription{s.applicationFor(c, req.EndpointURL)}
+	}
+	for _, other := range s.cfg.OtherServers {
+		if len(req.ServerURIs) == 0 || slices.Contains(req.ServerURIs, other.ApplicationURI) {
+			resp.Servers = append(resp.Servers, other)
+		}
 	}
 	c.respond(&resp)
 }

@@ -24,6 +24,7 @@ func services() map[uint32]service {
 		id.CreateSessionRequest_Encoding_DefaultBinary:                 {"CreateSession", false, (*Server).handleCreateSession},
 		id.ActivateSessionRequest_Encoding_DefaultBinary:               {"ActivateSession", false, (*Server).handleActivateSession},
 		id.CloseSessionRequest_Encoding_DefaultBinary:                  {"CloseSession", false, (*Server).handleCloseSession},
+		id.CancelRequest_Encoding_DefaultBinary:                        {"Cancel", true, (*Server).handleCancel},
 		id.BrowseRequest_Encoding_DefaultBinary:                        {"Browse", true, (*Server).handleBrowse},
 		id.BrowseNextRequest_Encoding_DefaultBinary:                    {"BrowseNext", true, (*Server).handleBrowseNext},
 		id.TranslateBrowsePathsToNodeIDsRequest_Encoding_DefaultBinary: {"TranslateBrowsePathsToNodeIds", true, (*Server).handleTranslateBrowsePaths},

@@ -21,6 +21,7 @@ func requests() []uabinary.Structure {
 		&uabinary.CreateSessionRequest{SessionName: "x", ClientNonce: make([]byte, 32)},
 		&uabinary.ActivateSessionRequest{UserIdentityToken: anonymousToken()},
 		&uabinary.CloseSessionRequest{},
+		&uabinary.CancelRequest{RequestHandle: 1},
 		&uabinary.BrowseRequest{RequestedMaxReferencesPerNode: 1, NodesToBrowse: []uabinary.BrowseDescription{everything(objects)}},
 		&uabinary.BrowseNextRequest{ContinuationPoints: [][]byte{make([]byte, 16)}},
 		&uabinary.TranslateBrowsePathsToNodeIDsRequest{BrowsePaths: []uabinary.BrowsePath{path(objects, "Server", "ServerStatus")}},

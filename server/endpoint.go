@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gopcua/opcua/ua"
@@ -21,6 +22,7 @@ type Endpoint struct {
 	server      *Server
 	cfg         EndpointConfig
 	certificate []byte // leaf DER; nil without an Identity
+	chain       []byte // what clients are sent: certificate and issuers
 	hosts       *x509.Certificate
 	host, port  string
 	channel     securechannel.Config
@@ -40,7 +42,7 @@ func (s *Server) newEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 	e := &Endpoint{server: s, cfg: cfg}
 	e.host, e.port = hostPort(cfg.URL)
 	if cfg.Identity != nil {
-		e.certificate = cfg.Identity.Chain[0]
+		e.certificate, e.chain = cfg.Identity.Chain[0], slices.Concat(cfg.Identity.Chain...)
 		parsed, err := x509.ParseCertificate(e.certificate)
 		if err != nil {
 			return nil, fmt.Errorf("server: endpoint %q: own certificate: %w", cfg.URL, err)
@@ -48,7 +50,10 @@ func (s *Server) newEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		e.hosts = parsed
 	}
 	for _, sec := range cfg.Security {
-		policy, _ := securechannel.PolicyByURI(sec.PolicyURI) // checked
+		policy, _ := s.cfg.policy(sec.PolicyURI) // checked
+		if _, old := securechannel.DeprecatedPolicyByURI(sec.PolicyURI); old {
+			s.log.Warn("endpoint offers a deprecated SecurityPolicy, which can be broken", "endpoint", cfg.URL, "policy", policyName(policy))
+		}
 		for _, mode := range sec.Modes {
 			e.settings = append(e.settings, setting{policy, mode})
 		}
@@ -75,7 +80,7 @@ func (e *Endpoint) descriptions(endpointURL string) []uabinary.EndpointDescripti
 		list = append(list, uabinary.EndpointDescription{
 			EndpointURL:         endpointURL,
 			Server:              app,
-			ServerCertificate:   e.certificate,
+			ServerCertificate:   e.chain,
 			SecurityMode:        st.mode,
 			SecurityPolicyURI:   st.policy.URI(),
 			UserIdentityTokens:  e.tokenPolicies(st.policy),
@@ -107,7 +112,7 @@ func strength(p *securechannel.Policy) uint8 {
 	case ua.SecurityPolicyURIAes128Sha256RsaOaep:
 		return 10
 	}
-	return 0
+	return 0 // the deprecated ones
 }
 
 // policyName is the fragment of the policy's URI.

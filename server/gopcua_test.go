@@ -13,7 +13,9 @@ import (
 )
 
 // listen serves on a loopback port and returns the URL of the endpoint.
-func listen(t *testing.T) (*rig, string) {
+func listen(t *testing.T) (*rig, string) { return listenWith(t, func(*Config) {}) }
+
+func listenWith(t *testing.T, change func(*Config)) (*rig, string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -23,6 +25,7 @@ func listen(t *testing.T) (*rig, string) {
 	r := newRig(t, func(cfg *Config) {
 		cfg.Endpoints[0].URL = url
 		cfg.Limits.AcceptRate, cfg.Limits.AcceptBurst = 1000, 1000
+		change(cfg)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -37,7 +40,7 @@ func listen(t *testing.T) (*rig, string) {
 }
 
 // dial connects gopcua's client the way its users do: endpoints first.
-func dial(t *testing.T, url, policy string, mode ua.MessageSecurityMode, token ua.UserTokenType, auth opcua.Option) (*opcua.Client, error) {
+func dial(t *testing.T, url, policy string, mode ua.MessageSecurityMode, token ua.UserTokenType, auth ...opcua.Option) (*opcua.Client, error) {
 	t.Helper()
 	endpoints, err := opcua.GetEndpoints(t.Context(), url)
 	if err != nil {
@@ -51,7 +54,8 @@ func dial(t *testing.T, url, policy string, mode ua.MessageSecurityMode, token u
 		t.Errorf("endpoint URL %q, want %q", ep.EndpointURL, url)
 	}
 	identity := clientIdentity()
-	opts := []opcua.Option{opcua.AutoReconnect(false), opcua.ApplicationURI(clientURI), opcua.SecurityFromEndpoint(ep, token), auth}
+	opts := []opcua.Option{opcua.AutoReconnect(false), opcua.ApplicationURI(clientURI), opcua.SecurityFromEndpoint(ep, token)}
+	opts = append(opts, auth...)
 	if mode != ua.MessageSecurityModeNone {
 		opts = append(opts, opcua.Certificate(identity.Chain[0]), opcua.PrivateKey(identity.Key))
 	}

@@ -57,10 +57,10 @@ func (e *Endpoint) secretPolicy(channel *securechannel.Policy) *securechannel.Po
 	if e.cfg.Identity == nil {
 		return nil
 	}
-	if !channel.IsNone() {
+	if channel.HidesSecrets() {
 		return channel
 	}
-	return e.server.tokenPolicy
+	return e.server.tokenPolicy // None, or Basic128Rsa15
 }
 
 // authenticate finds out who the UserIdentityToken of an ActivateSession is.

@@ -39,6 +39,7 @@ type Limits struct {
 
 	// Sessions.
 	MaxSessions           int           // 20
+	MaxRequestAge         time.Duration // of the timestamp in a RequestHeader; 0: any, as clocks of gateways and clients differ
 	MaxSessionsPerChannel int           // 5
 	MaxSessionsPerClient  int           // per application URI; 0: as MaxSessions
 	MinSessionTimeout     time.Duration // 10 s

@@ -2,12 +2,14 @@ package server
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
 	"time"
 	"unicode/utf8"
 
 	"github.com/gopcua/opcua/ua"
 
+	"github.com/edgeua/edgeua/internal/securechannel"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
@@ -35,7 +37,7 @@ func (s *Server) handleCreateSession(c *call, r *uabinary.Reader) {
 		AuthenticationToken:   sess.token,
 		RevisedSessionTimeout: milliseconds(sess.timeout),
 		ServerNonce:           sess.nonce,
-		ServerCertificate:     sess.endpoint.certificate,
+		ServerCertificate:     sess.endpoint.chain,
 		ServerEndpoints:       sess.endpoint.descriptions(c.conn.urlFor(req.EndpointURL)),
 		MaxRequestMessageSize: s.limits.MaxMessageSize,
 	}
@@ -135,13 +137,18 @@ func carriesURI(der []byte, uri string) bool {
 }
 
 // signSession proves possession of our key: signature over the client's leaf
-// certificate and nonce.
+// certificate and nonce. The chain is part of it only for clients that are known
+// to expect so.
 func (c *connection) signSession(resp *uabinary.CreateSessionResponse, req *uabinary.CreateSessionRequest) error {
 	policy := c.channel.Policy()
 	if c.channel.Mode() == ua.MessageSecurityModeNone {
 		return nil
 	}
-	sig, err := policy.Sign(c.ep.cfg.Identity.Key, c.channel.ClientCertificate(), req.ClientNonce)
+	certificate := c.channel.ClientCertificate()
+	if c.ep.cfg.SignatureWithChain {
+		certificate = req.ClientCertificate // begins with it, and nothing but certificates follow
+	}
+	sig, err := policy.Sign(c.ep.cfg.Identity.Key, certificate, req.ClientNonce)
 	resp.ServerSignature = uabinary.SignatureData{Algorithm: policy.SignatureAlgorithm(), Signature: sig}
 	return err
 }
@@ -244,7 +251,14 @@ func (sess *session) signedBy(c *connection, sig *uabinary.SignatureData, nonce 
 	if sig.Algorithm != policy.SignatureAlgorithm() {
 		return false
 	}
-	return policy.Verify(c.channel.ClientKey(), sig.Signature, sess.endpoint.certificate, nonce) == nil
+	return sess.endpoint.proves(policy, c.channel.ClientKey(), sig.Signature, nonce)
+}
+
+// proves checks a signature over our certificate and a nonce of ours. Some
+// clients sign all that they were sent as our certificate.
+func (e *Endpoint) proves(policy *securechannel.Policy, key *rsa.PublicKey, sig, nonce []byte) bool {
+	return policy.Verify(key, sig, e.certificate, nonce) == nil ||
+		len(e.chain) > len(e.certificate) && policy.Verify(key, sig, e.chain, nonce) == nil
 }
 
 // activate binds sess to the channel of c with user u and a fresh nonce, unless

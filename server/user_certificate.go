@@ -98,5 +98,5 @@ func (s *Server) isOwnKey(key *rsa.PublicKey) bool {
 func (sess *session) signedByUser(policy *securechannel.Policy, leaf *x509.Certificate, sig *uabinary.SignatureData, nonce []byte) bool {
 	key, _ := leaf.PublicKey.(*rsa.PublicKey)
 	return sig.Algorithm == policy.SignatureAlgorithm() &&
-		policy.Verify(key, sig.Signature, sess.endpoint.certificate, nonce) == nil
+		sess.endpoint.proves(policy, key, sig.Signature, nonce)
 }

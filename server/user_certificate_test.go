@@ -146,8 +146,12 @@ func TestUserTokenX509_OldNonceAndLock(t *testing.T) {
 		c := r.channel(ua.MessageSecurityModeSign)
 		c.mustCreate()
 		var old uabinary.SignatureData
-		c.wantOK(c.present(ann, func(_ *uabinary.X509IdentityToken, req *uabinary.ActivateSessionRequest) { old = req.UserTokenSignature }))
-		replay := func(_ *uabinary.X509IdentityToken, req *uabinary.ActivateSessionRequest) { req.UserTokenSignature = old }
+		c.wantOK(c.present(ann, func(_ *uabinary.X509IdentityToken, req *uabinary.ActivateSessionRequest) {
+			old = req.UserTokenSignature
+		}))
+		replay := func(_ *uabinary.X509IdentityToken, req *uabinary.ActivateSessionRequest) {
+			req.UserTokenSignature = old
+		}
 		for range 5 {
 			c.want(ua.StatusBadUserSignatureInvalid, c.present(ann, replay))
 		}
