@@ -84,7 +84,8 @@ func demo(ctx context.Context, duration time.Duration, stdout, stderr io.Writer)
 	parts.Go(func() error { return modbussim.Serve(running, stage.device, demoDevice()) })
 	parts.Go(func() error { return stage.gateway.run(running) })
 	parts.Go(func() error {
-		return visitAll(running, stage.listener, reverseconnect.Filter{}, stage.visitor, stage.tasks(), out)
+		r := &reception{listener: stage.listener, visitor: stage.visitor, tasks: stage.tasks(), out: out}
+		return r.run(running)
 	})
 	if err := parts.Wait(); err != nil {
 		return err

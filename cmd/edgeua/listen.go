@@ -38,6 +38,10 @@ type listenFlags struct {
 	read, subscribe           []string
 	duration                  time.Duration
 	json                      bool
+	allow                     []string
+	servers                   int
+	watch                     bool
+	saveDir                   string
 }
 
 func newListen() *cobra.Command {
@@ -48,10 +52,13 @@ func newListen() *cobra.Command {
 		Long: `Waits for a gateway's ReverseHello, prints who called (ServerUri, EndpointUrl, remote
 address), connects through that socket and does what was asked: browse, read, subscribe.
 With --subscribe it goes on until --duration or Ctrl-C, and waits for the next call
-whenever the connection is lost.
+whenever the connection is lost. Any number of gateways may call; each is asked the same.
+
+With --watch it talks to nobody and shows who calls.
 
 The ServerUri of a caller is only a claim. Its certificate decides: it must be in the
-directory --trust, unless --trust-any accepts every certificate.
+directory --trust, unless --trust-any accepts every certificate. A certificate that is not
+trusted can be kept with --save-cert: this client cannot fetch it any other way.
 
 This client has a certificate of its own, created when it is first needed. The gateway
 has to trust it. The password for --user is taken from ` + passwordVariable + `, or asked for, and
@@ -60,7 +67,9 @@ only sent to a gateway whose certificate is trusted, also with --security None,N
 Exit codes: 0 done, 1 failed or nobody called, 2 wrong usage.`,
 		Example: `  edgeua listen --trust-any
   edgeua listen --addr opc.tcp://127.0.0.1:48061 --trust gateways/ --browse
-  edgeua listen --trust-any --user operator --subscribe 'ns=2;s=Boiler.SupplyTemp' --duration 1m --json`,
+  edgeua listen --trust-any --user operator --subscribe 'ns=2;s=Boiler.SupplyTemp' --duration 1m --json
+  edgeua listen --addr opc.tcp://0.0.0.0:48061 --watch --allow urn:plant:gateway1 --allow urn:plant:gateway2
+  edgeua listen --trust gateways/ --save-cert unknown/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return listen(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), &f)
@@ -81,7 +90,14 @@ Exit codes: 0 done, 1 failed or nobody called, 2 wrong usage.`,
 	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "print every change of this node (repeatable)")
 	flags.DurationVar(&f.duration, "duration", 0, "stop after this time, such as 30s (default: when done, or at Ctrl-C)")
 	flags.BoolVar(&f.json, "json", false, "print one JSON object per line")
+	flags.StringArrayVar(&f.allow, "allow", nil, "turn away everybody but this ServerUri (repeatable)")
+	flags.IntVar(&f.servers, "servers", 1, "end when so many gateways were asked")
+	flags.BoolVar(&f.watch, "watch", false, "only show who calls, as a table on a terminal")
+	flags.StringVar(&f.saveDir, "save-cert", "", "save the certificates of gateways that are not trusted into this directory")
 	cmd.MarkFlagsMutuallyExclusive("trust", "trust-any")
+	for _, other := range []string{"browse", "read", "subscribe", "save-cert"} {
+		cmd.MarkFlagsMutuallyExclusive("watch", other)
+	}
 	return cmd
 }
 
@@ -109,80 +125,38 @@ func listen(ctx context.Context, stdout, stderr io.Writer, f *listenFlags) error
 		defer cancel()
 	}
 	out := newPrinter(stdout, f.json)
+	if f.watch {
+		return f.watchCalls(ctx, out, terminal(stdout))
+	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	listener, err := reverseconnect.Listen(ctx, f.addr, reverseconnect.ListenerConfig{Log: log})
+	listener, err := reverseconnect.Listen(ctx, f.addr, reverseconnect.ListenerConfig{Allow: f.allow, Log: log})
 	if err != nil {
 		return &configError{err}
 	}
 	defer listener.Close()
 	out.listening(f.addr)
-	return visitAll(ctx, listener, f.filter(), v, t, out)
+	r := &reception{listener: listener, filter: f.filter(), visitor: v, tasks: t, out: out, servers: f.servers}
+	return r.run(ctx)
+}
+
+// watchCalls shows who calls until ctx ends.
+func (f *listenFlags) watchCalls(ctx context.Context, out *printer, inPlace bool) error {
+	if inPlace && !f.json {
+		out.table = newTable(out.w)
+	}
+	board := newCallBoard(out)
+	listener, err := reverseconnect.Listen(ctx, f.addr, reverseconnect.ListenerConfig{
+		Allow: f.allow, HoldTimeout: watchHold, Events: board.event,
+	})
+	if err != nil {
+		return &configError{err}
+	}
+	<-ctx.Done()
+	return listener.Close()
 }
 
 func (f *listenFlags) filter() reverseconnect.Filter {
 	return reverseconnect.Filter{ServerURI: f.serverURI, EndpointURL: f.endpoint}
-}
-
-// visitPause follows a visit that came to nothing: a server that calls again at
-// once would be met by the same at once.
-const visitPause = time.Second
-
-// visitAll takes one call after the other until the tasks are done, which those
-// of a subscription never are.
-func visitAll(ctx context.Context, l *reverseconnect.Listener, filter reverseconnect.Filter, v *visitor, t *tasks, out *printer) error {
-	done := false
-	for {
-		s, err := l.Accept(ctx, filter)
-		if ctx.Err() != nil {
-			if !done {
-				return errors.New("nobody called, or nobody could be asked, before the end")
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		out.called(s)
-		err = visit(ctx, l, s, v, t, out)
-		var final *finalError
-		switch {
-		case errors.As(err, &final):
-			return err
-		case err == nil:
-			done = true
-			if !t.endless() {
-				return nil
-			}
-		case ctx.Err() == nil:
-			out.failed(err)
-			pause(ctx, visitPause)
-		}
-	}
-}
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
-
-// visit opens a session, does the tasks and closes it. It returns nil when the
-// tasks were done, also if the connection was lost after that.
-func visit(ctx context.Context, l *reverseconnect.Listener, s *reverseconnect.Session, v *visitor, t *tasks, out *printer) error {
-	c, err := v.connect(ctx, l, s)
-	if err != nil {
-		return err
-	}
-	out.connected(s, v)
-	err = t.run(ctx, c, out)
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	_ = c.Close(closing) // the connection may be gone already
-	return err
 }
 
 func (f *listenFlags) visitor(stderr io.Writer) (*visitor, error) {
@@ -190,7 +164,13 @@ func (f *listenFlags) visitor(stderr io.Writer) (*visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &visitor{policy: policy, mode: mode, user: f.user}
+	if f.servers < 1 {
+		return nil, fmt.Errorf("--servers %d: at least one gateway has to be asked", f.servers)
+	}
+	v := &visitor{policy: policy, mode: mode, user: f.user, saveDir: f.saveDir}
+	if f.watch {
+		return v, nil
+	}
 	if f.user != "" {
 		if v.password, err = password(f.user, stderr); err != nil {
 			return nil, err

@@ -25,9 +25,13 @@ type printer struct {
 	good func(node string, value any) // told of every good value; nil: nobody
 	// table, if there is one, shows the values in place instead of one below the other.
 	table *table
+	// servers are those that had a session; with more than one, lines say whose they are.
+	servers map[string]bool
 }
 
-func newPrinter(w io.Writer, asJSON bool) *printer { return &printer{w: w, json: asJSON} }
+func newPrinter(w io.Writer, asJSON bool) *printer {
+	return &printer{w: w, json: asJSON, servers: map[string]bool{}}
+}
 
 // say prints one event: text for people, fields for programs.
 func (p *printer) say(event, text string, fields map[string]any) {
@@ -59,18 +63,47 @@ func (p *printer) called(s *reverseconnect.Session) {
 }
 
 func (p *printer) connected(s *reverseconnect.Session, v *visitor) {
+	p.mu.Lock()
+	p.servers[s.ServerURI] = true
+	p.mu.Unlock()
 	security := securityWord(v.policy, v.mode)
 	p.say("connected", fmt.Sprintf("session open with %q, %s", s.ServerURI, security),
 		map[string]any{"server_uri": s.ServerURI, "security": security})
 }
 
-func (p *printer) lost(err error) {
-	p.say("lost", "connection lost: "+printable(err.Error())+"; waiting for the next call", map[string]any{"reason": err.Error()})
+// whose names the server at the beginning of a line, where there are several.
+func (p *printer) whose(server string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.servers) < 2 {
+		return ""
+	}
+	return printable(server) + "  "
+}
+
+func (p *printer) lost(server string, err error) {
+	p.say("lost", p.whose(server)+"connection lost: "+printable(err.Error())+"; waiting for the next call",
+		map[string]any{"server_uri": server, "reason": err.Error()})
 }
 
 // failed tells of a visit that came to nothing.
-func (p *printer) failed(err error) {
-	p.say("failed", printable(err.Error())+"; waiting for the next call", map[string]any{"reason": err.Error()})
+func (p *printer) failed(server string, err error) {
+	p.say("failed", p.whose(server)+printable(err.Error())+"; waiting for the next call",
+		map[string]any{"server_uri": server, "reason": err.Error()})
+}
+
+// row shows a line that replaces the one with the same key: in place on a
+// terminal, below the others elsewhere.
+func (p *printer) row(event, key, text string, fields map[string]any) {
+	if p.table == nil {
+		if fields != nil || !p.json {
+			p.say(event, text, fields)
+		}
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.table.set(key, text)
 }
 
 func (p *printer) node(ref *uabinary.ReferenceDescription, depth int) {
@@ -80,7 +113,7 @@ func (p *printer) node(ref *uabinary.ReferenceDescription, depth int) {
 		map[string]any{"node": id, "name": name, "class": class, "depth": depth})
 }
 
-func (p *printer) value(node uabinary.NodeID, dv *uabinary.DataValue) {
+func (p *printer) value(server string, node uabinary.NodeID, dv *uabinary.DataValue) {
 	value, id := plain(dv.Value), node.String()
 	if p.good != nil && dv.Status == ua.StatusOK {
 		p.good(id, value)
@@ -90,15 +123,10 @@ func (p *printer) value(node uabinary.NodeID, dv *uabinary.DataValue) {
 	if at.IsZero() {
 		at = timestamp(dv.ServerTimestamp)
 	}
-	text := fmt.Sprintf("%s  %-28s %-12s %s", at.Local().Format("15:04:05.000"), printable(id), shown(value), statusWord(dv.Status))
-	if p.table != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.table.set(id, text)
-		return
-	}
-	p.say("value", text,
-		map[string]any{"node": id, "value": value, "status": statusWord(dv.Status), "source_timestamp": source})
+	text := fmt.Sprintf("%s%s  %-28s %-12s %s", p.whose(server), at.Local().Format("15:04:05.000"), printable(id), shown(value), statusWord(dv.Status))
+	p.row("value", server+"\x00"+id, text, map[string]any{
+		"server_uri": server, "node": id, "value": value, "status": statusWord(dv.Status), "source_timestamp": source,
+	})
 }
 
 // timestamp is the zero Time for an absent DateTime.

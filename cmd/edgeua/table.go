@@ -9,27 +9,27 @@ import (
 	"golang.org/x/term"
 )
 
-// table shows the latest value of each node in place, on a terminal.
+// table shows rows in place on a terminal, the latest text of each.
 type table struct {
 	w     io.Writer
-	order []string
-	rows  map[string]string
+	order []string          // keys
+	rows  map[string]string // by key
 	drawn int
 }
 
 func newTable(w io.Writer) *table { return &table{w: w, rows: map[string]string{}} }
 
 // set changes one row and draws the table over the old one.
-func (t *table) set(node, row string) {
-	if !slices.Contains(t.order, node) {
-		t.order = append(t.order, node)
+func (t *table) set(key, row string) {
+	if !slices.Contains(t.order, key) {
+		t.order = append(t.order, key)
 	}
-	t.rows[node] = row
+	t.rows[key] = row
 	if t.drawn > 0 {
 		fmt.Fprintf(t.w, "\x1b[%dA", t.drawn)
 	}
-	for _, n := range t.order {
-		fmt.Fprintf(t.w, "\x1b[2K%s\n", t.rows[n])
+	for _, k := range t.order {
+		fmt.Fprintf(t.w, "\x1b[2K%s\n", t.rows[k])
 	}
 	t.drawn = len(t.order)
 }

@@ -46,27 +46,27 @@ func parseNodeIDs(flag string, texts []string) ([]uabinary.NodeID, error) {
 	return ids, nil
 }
 
-// run does the tasks on an open session. Without any it reads the server's
+// run does the tasks on an open session with a server. Without any it reads the server's
 // state, to show that the connection works.
-func (t *tasks) run(ctx context.Context, c *uaclient.Client, out *printer) error {
+func (t *tasks) run(ctx context.Context, c *uaclient.Client, server string, out *printer) error {
 	if !t.browse && len(t.read) == 0 && len(t.subscribe) == 0 {
-		return readValues(ctx, c, []uabinary.NodeID{uabinary.NumericID(0, id.Server_ServerStatus_State)}, out)
+		return readValues(ctx, c, []uabinary.NodeID{uabinary.NumericID(0, id.Server_ServerStatus_State)}, server, out)
 	}
 	if t.browse {
 		if err := browseTree(ctx, c, out); err != nil {
 			return err
 		}
 	}
-	if err := readValues(ctx, c, t.read, out); err != nil {
+	if err := readValues(ctx, c, t.read, server, out); err != nil {
 		return err
 	}
 	if len(t.subscribe) == 0 {
 		return nil
 	}
-	return t.watch(ctx, c, out)
+	return t.watch(ctx, c, server, out)
 }
 
-func readValues(ctx context.Context, c *uaclient.Client, nodes []uabinary.NodeID, out *printer) error {
+func readValues(ctx context.Context, c *uaclient.Client, nodes []uabinary.NodeID, server string, out *printer) error {
 	if len(nodes) == 0 {
 		return nil
 	}
@@ -79,23 +79,23 @@ func readValues(ctx context.Context, c *uaclient.Client, nodes []uabinary.NodeID
 		return fmt.Errorf("read: %w", err)
 	}
 	for i := range values {
-		out.value(nodes[i], &values[i])
+		out.value(server, nodes[i], &values[i])
 	}
 	return nil
 }
 
 // watch prints every change until the connection is lost or ctx ends.
-func (t *tasks) watch(ctx context.Context, c *uaclient.Client, out *printer) error {
+func (t *tasks) watch(ctx context.Context, c *uaclient.Client, server string, out *printer) error {
 	began := false
 	err := c.Subscribe(ctx, cmp.Or(t.interval, 500*time.Millisecond), t.subscribe, func(node uabinary.NodeID, dv uabinary.DataValue) {
 		began = true
-		out.value(node, &dv)
+		out.value(server, node, &dv)
 	})
 	if node, ok := errors.AsType[*uaclient.NodeError](err); ok {
 		return &finalError{fmt.Errorf("subscribe to %w", node)}
 	}
 	if err != nil && began {
-		out.lost(err)
+		out.lost(server, err)
 		return nil
 	}
 	return err

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,14 +33,15 @@ type visitor struct {
 	trust    func(certificate []byte) error
 	user     string // empty: anonymous
 	password string
+	saveDir  string // where certificates that are not trusted are kept; empty: nowhere
 }
 
 // secondCall is how long a server may take to call again once it was asked for
 // its endpoints. Some wait for half a minute.
 const secondCall = time.Minute
 
-// connect opens a session on two calls of a server, the first of which is s.
-func (v *visitor) connect(ctx context.Context, calls *reverseconnect.Listener, s *reverseconnect.Session) (*uaclient.Client, error) {
+// connect opens a session on two calls of a server: s, and the next one.
+func (v *visitor) connect(ctx context.Context, s *reverseconnect.Session, next <-chan *reverseconnect.Session) (*uaclient.Client, error) {
 	endpoints, err := uaclient.Endpoints(ctx, s.Conn, s.EndpointURL)
 	if err != nil {
 		return nil, fmt.Errorf("no endpoints: %w", err)
@@ -59,7 +63,7 @@ func (v *visitor) connect(ctx context.Context, calls *reverseconnect.Listener, s
 	if v.own != nil {
 		options.Identity = &securechannel.Identity{Chain: v.own.Chain, Key: v.own.Key}
 	}
-	again, err := nextCall(ctx, calls, s)
+	again, err := nextCall(ctx, next)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +75,18 @@ func (v *visitor) connect(ctx context.Context, calls *reverseconnect.Listener, s
 // secured, and when it is given a password.
 func (v *visitor) needsTrust() bool { return v.mode != ua.MessageSecurityModeNone || v.user != "" }
 
-// nextCall waits for the server that made the call s to call again.
-func nextCall(ctx context.Context, calls *reverseconnect.Listener, s *reverseconnect.Session) (*reverseconnect.Session, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, secondCall, fmt.Errorf("the server did not call again within %v", secondCall))
-	defer cancel()
-	return calls.Accept(ctx, reverseconnect.Filter{ServerURI: s.ServerURI, EndpointURL: s.EndpointURL})
+// nextCall waits for the server to call again.
+func nextCall(ctx context.Context, next <-chan *reverseconnect.Session) (*reverseconnect.Session, error) {
+	timer := time.NewTimer(secondCall)
+	defer timer.Stop()
+	select {
+	case s := <-next:
+		return s, nil
+	case <-timer.C:
+		return nil, fmt.Errorf("the server did not call again within %v", secondCall)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // choose finds the endpoint with the wanted security and user token.
@@ -113,14 +124,44 @@ func (v *visitor) verify(certificate []byte, serverURI string) error {
 	}
 	leaf := chain[0]
 	if err := v.trust(certificate); err != nil {
-		return fmt.Errorf("the server's certificate %q (thumbprint %s) is not trusted: %w; "+
-			"put it into the --trust directory, or use --trust-any to accept any",
-			leaf.Subject.CommonName, thumbprint(leaf.Raw), err)
+		return fmt.Errorf("the server's certificate %q (thumbprint %s) is not trusted: %w; %s",
+			leaf.Subject.CommonName, thumbprint(leaf.Raw), err, v.keep(leaf.Raw))
 	}
 	if uri, _ := pki.ApplicationURI(leaf); uri != serverURI {
 		return fmt.Errorf("the caller says it is %q, but its certificate belongs to %q", serverURI, uri)
 	}
 	return nil
+}
+
+// keep saves a certificate that is not trusted, if that was asked for, and says
+// what can be done.
+func (v *visitor) keep(certificate []byte) string {
+	const remedy = "put it into the --trust directory, or use --trust-any to accept any"
+	if v.saveDir == "" {
+		return remedy + "; --save-cert DIR saves it"
+	}
+	path := filepath.Join(v.saveDir, thumbprint(certificate)+".der")
+	if err := saveCertificate(path, certificate); err != nil {
+		return fmt.Sprintf("it could not be saved: %v", err)
+	}
+	return fmt.Sprintf("saved as %s: compare the thumbprint with what the gateway's owner says, then move it to the --trust directory", path)
+}
+
+// maxSaved bounds what strangers can put on the disk.
+const maxSaved = 100
+
+func saveCertificate(path string, certificate []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return nil // the name is made of the content
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) >= maxSaved {
+		return cmp.Or(err, fmt.Errorf("%s holds %d files already", dir, len(entries)))
+	}
+	return os.WriteFile(path, certificate, 0o644)
 }
 
 func offersToken(e *uabinary.EndpointDescription, token ua.UserTokenType) bool {
