@@ -45,14 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
 	root.SetArgs(args)
 	started := false
-	for _, cmd := range root.Commands() {
-		if do := cmd.RunE; do != nil {
-			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				started = true
-				return do(cmd, args)
-			}
-		}
-	}
+	watch(root, &started)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
@@ -67,6 +60,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitConfig
 	}
 	return exitFailure
+}
+
+// watch notes in started that a command got as far as running: what goes wrong
+// before is the command line's fault.
+func watch(cmd *cobra.Command, started *bool) {
+	if do := cmd.RunE; do != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*started = true
+			return do(cmd, args)
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		watch(sub, started)
+	}
 }
 
 func newRoot(stdout, stderr io.Writer) *cobra.Command {
@@ -91,5 +98,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
+	root.AddCommand(newCerts(), newUsers(), newInit())
 	return root
 }

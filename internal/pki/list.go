@@ -112,6 +112,9 @@ func cause(err error) error {
 	return err
 }
 
+// CommonName is the name of the owner, quoted and cut: in a rejected certificate it is a stranger's text.
+func CommonName(c *x509.Certificate) string { return quote(c.Subject.CommonName) }
+
 // Thumbprint is how OPC UA names a certificate: SHA-1, in capital hexadecimal digits.
 func Thumbprint(c *x509.Certificate) string {
 	sum := sha1.Sum(c.Raw)

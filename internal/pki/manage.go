@@ -16,7 +16,7 @@ import (
 
 // Trust puts a certificate among the trusted ones: which is a file, or the thumbprint of a rejected one. It is written
 // there before it leaves the rejected ones, so that a power loss leaves it in both and never in none. A running server
-// sees it at the next validation.
+// sees it at the next validation. The error is an fs.ErrNotExist if there is no such certificate.
 func Trust(loc Locations, which string) (Entry, error) {
 	from, err := locate(which, loc.Rejected)
 	switch {
@@ -42,7 +42,7 @@ func Trust(loc Locations, which string) (Entry, error) {
 }
 
 // Reject takes a certificate out of the trusted ones, from every file that holds it: which is its thumbprint or any file
-// with it. It is kept among the rejected ones, if the configuration keeps any.
+// with it. It is kept among the rejected ones, if the configuration keeps any. The error is an fs.ErrNotExist if it was not trusted.
 func Reject(loc Locations, which string) (Entry, error) {
 	from, err := locate(which, loc.TrustedCerts)
 	if err != nil {
@@ -53,7 +53,7 @@ func Reject(loc Locations, which string) (Entry, error) {
 	case err != nil:
 		return Entry{}, err
 	case len(files) == 0:
-		return Entry{}, fmt.Errorf("the certificate %s is not in %s, where the trusted ones are", Thumbprint(from.Cert), localPath(loc.TrustedCerts))
+		return Entry{}, &notFoundError{fmt.Sprintf("the certificate %s is not in %s, where the trusted ones are", Thumbprint(from.Cert), localPath(loc.TrustedCerts))}
 	case loc.Rejected != "":
 		if from, err = store(from.Cert, loc.Rejected); err != nil {
 			return Entry{}, err
@@ -103,6 +103,12 @@ func store(c *x509.Certificate, dir string) (Entry, error) {
 	return Entry{Path: path, Cert: c}, nil
 }
 
+// notFoundError is an fs.ErrNotExist with a reason of its own.
+type notFoundError struct{ reason string }
+
+func (e *notFoundError) Error() string        { return e.reason }
+func (e *notFoundError) Is(target error) bool { return target == fs.ErrNotExist }
+
 // locate finds exactly one certificate: in the file of that name, or by its thumbprint in a directory.
 func locate(which, dir string) (Entry, error) {
 	var found []Entry
@@ -113,7 +119,7 @@ func locate(which, dir string) (Entry, error) {
 	if info, statErr := os.Stat(path); statErr == nil && !info.IsDir() {
 		found, err = entries(path, parseEntry)
 	} else if found, err = Find(which, dir); err == nil && len(found) == 0 {
-		err = fmt.Errorf("no certificate with the thumbprint %s in %s", digits(which), localPath(dir))
+		err = &notFoundError{fmt.Sprintf("no certificate with the thumbprint %s in %s", digits(which), localPath(dir))}
 	}
 	switch {
 	case err != nil:
