@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func (r *callRow) note(e reverseconnect.Event) {
 	}
 	switch {
 	case e.Err != nil:
-		r.state = e.Kind.String() + ": " + e.Err.Error()
+		r.state = e.Kind.String() + ": " + strings.TrimPrefix(e.Err.Error(), "reverseconnect: ")
 	case e.Kind == reverseconnect.EventAccepted:
 		r.state = "waiting"
 	default:
