@@ -215,13 +215,13 @@ func (p board) print(s *reverseconnect.RouteStatus) {
 func bridgeWords(s *reverseconnect.RouteStatus) string {
 	text := "has not called yet"
 	if s.RemoteAddr != nil {
-		text = fmt.Sprintf("called from %s, %d calls wait for clients, %d clients connected", s.RemoteAddr, s.Calls, s.Clients)
+		text = fmt.Sprintf("called from %s; waiting calls: %d, clients: %d", s.RemoteAddr, s.Calls, s.Clients)
 	}
 	if s.Waiting > 0 {
-		text += fmt.Sprintf(", %d clients wait", s.Waiting)
+		text += fmt.Sprintf(", waiting clients: %d", s.Waiting)
 	}
 	if s.LastFailure != "" {
-		text += fmt.Sprintf(", last failure at %s: %s", s.FailureTime.Local().Format(time.TimeOnly), s.LastFailure)
+		text += fmt.Sprintf("; last failure at %s: %s", s.FailureTime.Local().Format(time.TimeOnly), s.LastFailure)
 	}
 	return text
 }

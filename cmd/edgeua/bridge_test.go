@@ -90,7 +90,7 @@ func TestServeAndBridge_OrdinaryClientReads(t *testing.T) {
 	out.wait(t, `"urn:test:gateway" at opc.tcp://127.0.0.1:`)
 	out.wait(t, "has not called yet")
 	go func() { ended <- run(ctx, []string{"serve", "--config", main}, io.Discard, io.Discard) }()
-	out.wait(t, "1 calls wait for clients, 0 clients connected")
+	out.wait(t, "waiting calls: 1, clients: 0")
 
 	url := regexp.MustCompile(`opc\.tcp://127\.0\.0\.1:\d+/line`).FindString(out.String())
 	c, err := opcua.NewClient(url, opcua.SecurityMode(ua.MessageSecurityModeNone), opcua.AutoReconnect(false))
@@ -106,9 +106,9 @@ func TestServeAndBridge_OrdinaryClientReads(t *testing.T) {
 	if err != nil || v.Value() != int32(0) {
 		t.Errorf("read %v, %v", v, err)
 	}
-	out.wait(t, "1 clients connected")
+	out.wait(t, "clients: 1")
 	c.Close(connecting)
-	out.wait(t, "1 calls wait for clients, 0 clients connected")
+	out.wait(t, "waiting calls: 1, clients: 0")
 	stop()
 	for range 2 {
 		if code := <-ended; code != exitOK {
