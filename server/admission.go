@@ -14,6 +14,7 @@ type admissions struct {
 	limits   *Limits
 	channels int
 	inbound  int
+	others   int              // connections that did not come by Listen: never refused, but counted
 	rate     bucket           // of all peers
 	peers    map[string]*peer // by address
 }
@@ -43,7 +44,7 @@ func (a *admissions) accept(host string, now time.Time) bool {
 	}
 	a.rate.fill(now, rate, burst)
 	p.rate.fill(now, rate/2, max(1, burst/2))
-	if a.inbound >= a.limits.MaxConnections || p.open >= a.limits.MaxConnectionsPerAddress ||
+	if a.inbound+a.others >= a.limits.MaxConnections || p.open >= a.limits.MaxConnectionsPerAddress ||
 		a.rate.tokens < 1 || p.rate.tokens < 1 {
 		return false
 	}

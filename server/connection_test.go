@@ -344,3 +344,32 @@ func TestListen_BacksOffServesAndStops(t *testing.T) {
 		}
 	})
 }
+
+// Connections that the owner of the Server brings, such as reverse ones, take
+// part of MaxConnections, and an inbound flood cannot have it back.
+func TestLimits_OtherConnectionsCount(t *testing.T) {
+	r := newRig(t, func(cfg *Config) { cfg.Limits.MaxConnections, cfg.Limits.MaxSecureChannels = 3, 3 })
+	first, second := r.session(ua.MessageSecurityModeSign), r.channel(ua.MessageSecurityModeSign)
+	admitted := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.admissions.accept("192.0.2.1", time.Now())
+	}
+	if !admitted() || admitted() {
+		t.Error("two of three connections are taken: there is room for exactly one")
+	}
+	for range 5 { // and whoever gets in evicts no other
+		flood := &connection{server: r.Server, inbound: true}
+		r.admitChannel(flood)
+		r.mu.Lock()
+		r.admissions.leave(flood)
+		r.mu.Unlock()
+	}
+	first.read(valueOf("Int16"))
+	second.endpoints(uabinary.GetEndpointsRequest{})
+	second.Net.Close()
+	second.served.wait()
+	if !admitted() {
+		t.Error("the place of a connection that ended is not free")
+	}
+}

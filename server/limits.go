@@ -13,7 +13,7 @@ import (
 // address space has a node for is published there (Part 5, 6.3.2 and 6.3.11).
 type Limits struct {
 	// Transport and SecureChannel.
-	MaxConnections           int           // TransportConnections of Listen together: 40
+	MaxConnections           int           // TransportConnections together, of which those of Listen are refused beyond it: 40
 	MaxConnectionsPerAddress int           // of Listen, per remote address: 10
 	AcceptRate               float64       // accepted connections per second: 10; half of it from one address
 	AcceptBurst              int           // accepted at once after a pause: 20

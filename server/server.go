@@ -132,6 +132,9 @@ func (s *Server) register(c *connection) bool {
 	}
 	s.serving.Add(1)
 	s.connections[c] = struct{}{}
+	if !c.inbound {
+		s.admissions.others++
+	}
 	return true
 }
 
@@ -140,6 +143,9 @@ func (s *Server) register(c *connection) bool {
 func (s *Server) deregister(c *connection) {
 	s.mu.Lock()
 	delete(s.connections, c)
+	if !c.inbound {
+		s.admissions.others--
+	}
 	s.admissions.leave(c)
 	left := make([]*session, 0, len(c.sessions))
 	for sess := range c.sessions {
