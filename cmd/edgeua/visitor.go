@@ -62,6 +62,7 @@ func (v *visitor) connect(ctx context.Context, s *reverseconnect.Session, next <
 	}
 	if v.own != nil {
 		options.Identity = &securechannel.Identity{Chain: v.own.Chain, Key: v.own.Key}
+		options.ApplicationURI, _ = pki.ApplicationURI(v.own.Cert) // servers compare the two
 	}
 	again, err := nextCall(ctx, next)
 	if err != nil {
