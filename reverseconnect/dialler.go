@@ -25,13 +25,12 @@ const (
 // at most one, the spare, has no SecureChannel yet.
 type dialler struct {
 	Target
-	m         *Manager
-	addresses []string // of URL and Alternatives
-	dial      dialFunc
-	log       *slog.Logger
-	events    chan event    // from the sockets, room for all they send
-	now       chan struct{} // from ConnectNow, room for one
-	gone      chan struct{} // closed when run has ended
+	m      *Manager
+	dial   dialFunc
+	log    *slog.Logger
+	events chan event    // from the sockets, room for all they send
+	now    chan struct{} // from ConnectNow, room for one
+	gone   chan struct{} // closed when run has ended
 
 	// guarded by Manager.mu until run starts
 	started bool
@@ -40,7 +39,7 @@ type dialler struct {
 
 	// owned by the goroutine of run
 	state   State
-	at      int // in addresses
+	at      int // counts through addresses
 	retry   retry
 	journal journal
 	slot    *slot                // asked for or held, until a socket has it
@@ -49,8 +48,9 @@ type dialler struct {
 	remote  string               // address of the newest socket
 	sockets sync.WaitGroup
 
-	mu     sync.Mutex
-	status TargetStatus // guarded by mu
+	mu        sync.Mutex
+	status    TargetStatus // guarded by mu
+	addresses []string     // guarded by mu; of URL and Alternatives
 }
 
 func newDialler(m *Manager, t *Target, addresses []string) *dialler {
@@ -191,7 +191,7 @@ func (d *dialler) dialling(ctx context.Context) State {
 func (d *dialler) call(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.ConnectTimeout)
 	defer cancel()
-	nc, err := d.dial(ctx, "tcp", d.addresses[d.at])
+	nc, err := d.dial(ctx, "tcp", d.address())
 	if err != nil {
 		return nil, err
 	}
@@ -212,6 +212,13 @@ func (d *dialler) call(ctx context.Context) (net.Conn, error) {
 		return nil, err
 	}
 	return nc, nil
+}
+
+// address returns which one of the client's addresses to dial.
+func (d *dialler) address() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.addresses[d.at%len(d.addresses)]
 }
 
 // announced waits for the client, which may park the socket. When others wait for a slot, it gives way after its turn.
@@ -383,7 +390,7 @@ func (d *dialler) shut() {
 // failed ends an attempt that earned a delay. A client that only takes no spare is not down.
 func (d *dialler) failed(reason string, delay func(time.Time)) State {
 	delay(time.Now())
-	d.at = (d.at + 1) % len(d.addresses)
+	d.at++
 	if d.activeSockets() > 0 {
 		return d.ended(reason, d.log.Info)
 	}

@@ -10,7 +10,11 @@ import (
 // key tells targets apart: one listener may be called for several endpoints.
 type key struct{ address, endpointURL string }
 
-func (d *dialler) key() key { return key{d.addresses[0], d.EndpointURL} }
+func (d *dialler) key() key {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return key{d.addresses[0], d.EndpointURL}
+}
 
 // plan checks targets and makes their diallers.
 func (m *Manager) plan(targets []Target) ([]*dialler, error) {
@@ -33,7 +37,7 @@ func (m *Manager) plan(targets []Target) ([]*dialler, error) {
 }
 
 // Update replaces targets and cap. A target that is there before and after, with the same settings, does not notice, and
-// neither do its sockets; Serve of the old one stays. The sockets of all others are closed as at the end of Run, and
+// neither do its sockets; Serve of the old one stays. New Alternatives count from the next call on. The sockets of all others are closed as at the end of Run, and
 // a client whose settings have changed is called anew when they are. With an error nothing has changed.
 func (m *Manager) Update(targets []Target, maxSockets int) error {
 	next, err := m.plan(targets)
@@ -51,6 +55,7 @@ func (m *Manager) Update(targets []Target, maxSockets int) error {
 	}
 	for i, d := range next {
 		if old := before[d.key()]; old != nil && old.same(&d.Target) {
+			old.readdress(d)
 			next[i] = old
 			delete(before, d.key())
 		}
@@ -106,9 +111,18 @@ func (m *Manager) start(ctx context.Context, owners *sync.WaitGroup) {
 	}
 }
 
-// same tells whether other asks for the same. Serve cannot be compared: it is the same if whom it expects is.
+// same tells whether other asks for the same, perhaps at further addresses. Serve cannot be compared: it is the same if
+// whom it expects is.
 func (d *dialler) same(other *Target) bool {
 	a, b := d.Target, *other
 	a.Serve, b.Serve = nil, nil
+	a.Alternatives, b.Alternatives = nil, nil
 	return reflect.DeepEqual(a, b)
+}
+
+// readdress takes over the further addresses of one that is otherwise the same.
+func (d *dialler) readdress(from *dialler) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.addresses = from.addresses
 }

@@ -256,7 +256,41 @@ func TestAlternatives_InTurn(t *testing.T) {
 	})
 }
 
-// refusing to serve: the server says that it is somebody else.
+// Further addresses do not disturb the socket there is, and count when it is gone.
+func TestUpdate_Alternatives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target := testTarget("opc.tcp://a:1")
+		w := newWorld(t, nil, target)
+		p := w.call()
+		p.openChannel()
+		target.Alternatives = []string{"opc.tcp://b:2"}
+		w.update(0, target)
+		w.wantState(Active)
+		w.answer(func(address string) error {
+			if address == "b:2" {
+				return nil
+			}
+			return syscall.ECONNREFUSED
+		})
+		p.Close()
+		p = w.call()
+		if p.address != "b:2" {
+			t.Errorf("called %s", p.address)
+		}
+		p.openChannel()
+		target.Alternatives = nil
+		w.update(0, target)
+		w.wantState(Active)
+		w.answer(nil)
+		p.Close()
+		if p = w.call(); p.address != "a:1" {
+			t.Errorf("called %s", p.address)
+		}
+		w.end(0)
+	})
+}
+
+// refusesPeer is a server that says, at that stage, that the client is somebody else.
 func refusesPeer(stage uatcp.Stage) func(context.Context, net.Conn, func(uatcp.Stage)) uatcp.Report {
 	return func(_ context.Context, _ net.Conn, progress func(uatcp.Stage)) uatcp.Report {
 		progress(stage)

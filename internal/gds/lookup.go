@@ -211,6 +211,11 @@ func (l *Lookup) answered(c Client, urls []string) (changed, missing bool) {
 	if e == nil {
 		return false, false
 	}
+	if len(e.urls) > 0 { // an address that still holds stays first: somebody may be connected there
+		if i := slices.Index(urls, e.urls[0]); i > 0 {
+			urls = slices.Insert(slices.Delete(slices.Clone(urls), i, i+1), 0, e.urls[0])
+		}
+	}
 	changed = !slices.Equal(e.urls, urls)
 	missing = len(urls) == 0 && !e.missing
 	e.urls, e.missing = urls, len(urls) == 0

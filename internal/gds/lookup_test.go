@@ -172,8 +172,13 @@ func TestLookup_Update(t *testing.T) {
 		if n := d.times(time.Second); n != 2 {
 			t.Errorf("asked %d times for two", n)
 		}
+		d.say(nil, "opc.tcp://b:2", "opc.tcp://a:1")
+		d.times(2 * time.Hour)
+		if urls := d.URLs(someone); !slices.Equal(urls, []string{"opc.tcp://a:1", "opc.tcp://b:2"}) {
+			t.Errorf("%v: the address that still holds is not first", urls)
+		}
 		d.Update([]Client{someone})
-		if n := d.times(time.Minute); n != 0 || len(d.URLs(someone)) != 1 || d.URLs(other) != nil {
+		if n := d.times(time.Minute); n != 0 || len(d.URLs(someone)) != 2 || d.URLs(other) != nil {
 			t.Errorf("asked %d times; %v, %v", n, d.URLs(someone), d.URLs(other))
 		}
 	})

@@ -50,7 +50,7 @@ var reverseVariables = []struct {
 	description string
 	value       func(c *ReverseClient) uabinary.Variant
 }{
-	{"State", id.String, "Waiting, Dialling, Announced, Negotiated or Active", func(c *ReverseClient) uabinary.Variant { return uabinary.StringVariant(c.State) }},
+	{"State", id.String, "Waiting, Dialling, Announced, Negotiated, Active or Disabled", func(c *ReverseClient) uabinary.Variant { return uabinary.StringVariant(c.State) }},
 	{"StateSince", id.UtcTime, "when the state began", func(c *ReverseClient) uabinary.Variant { return timeVariant(c.StateSince) }},
 	{"Url", id.String, "where the client listens", func(c *ReverseClient) uabinary.Variant { return uabinary.StringVariant(c.URL) }},
 	{"EndpointUrl", id.String, "the EndpointUrl announced to the client", func(c *ReverseClient) uabinary.Variant { return uabinary.StringVariant(c.EndpointURL) }},
