@@ -41,6 +41,7 @@ func rules() map[string]rule {
 		"addressspace":                             {imports: []string{"internal/uabinary"}},
 		"server":                                   {imports: []string{"addressspace", "internal/pki", "internal/securechannel", "internal/uatcp", "internal/uabinary"}},
 		"reverseconnect":                           {imports: []string{"internal/uatcp"}, sockets: true, client: true},
+		"internal/registration":                    {imports: []string{"internal/securechannel", "internal/uabinary", "internal/uaclient"}},
 		"internal/gds":                             {imports: []string{"internal/pki", "internal/securechannel", "internal/uabinary", "internal/uaclient"}},
 		"internal/status":                          {imports: []string{"addressspace", "internal/uabinary"}, http: true},
 		"drivers":                                  {imports: []string{"addressspace", "internal/uabinary", "internal/xmltree"}},
