@@ -134,6 +134,7 @@ type Bridge struct {
 	listener *Listener
 	ready    chan struct{} // closed when listener is there
 	done     chan struct{} // closed by Close
+	pace     sharedPacer   // of warnings
 	tasks    sync.WaitGroup
 
 	mu        sync.Mutex
@@ -172,6 +173,7 @@ func newBridge(cfg BridgeConfig) *Bridge {
 	b := &Bridge{
 		cfg: cfg, log: cfg.Log, events: cfg.Listener.Events, open: make(map[net.Conn]struct{}),
 		ready: make(chan struct{}), done: make(chan struct{}),
+		pace: sharedPacer{pacer: pacer{interval: lineInterval, burst: lineBurst}},
 	}
 	b.cfg.Listener.screen, b.cfg.Listener.Events = b.screen, b.heard
 	return b

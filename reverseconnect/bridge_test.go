@@ -567,3 +567,20 @@ func FuzzBridge(f *testing.F) {
 		})
 	})
 }
+
+// A call that comes in the moment in which its client gives up is not left open.
+func TestAwait_CallForNobody(t *testing.T) {
+	client, gone := net.Pipe()
+	gone.Close()
+	ours, server := net.Pipe()
+	got, err := await(client, time.Time{}, func(done <-chan struct{}) (net.Conn, error) {
+		<-done
+		return ours, nil
+	})
+	if got != nil || err != errClientGone {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the server reads %v", err)
+	}
+}

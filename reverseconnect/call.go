@@ -106,9 +106,10 @@ func (l *Listener) judge(rhe ReverseHello) *CallError {
 func (l *Listener) offer(c *call) {
 	c.nc.SetReadDeadline(time.Now().Add(l.cfg.HoldTimeout))
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || c.evicted {
+		l.place(c, nil)
 		l.mu.Unlock()
-		c.nc.Close()
+		l.refuse(c, &CallError{Reason: ErrHungUp})
 		return
 	}
 	for e := l.waiters.Front(); e != nil; e = e.Next() {
@@ -197,7 +198,7 @@ func (l *Listener) refuse(c *call, err *CallError) {
 	closed, evicted := l.closed, c.evicted
 	l.mu.Unlock()
 	switch {
-	case evicted && err.Reason == ErrHungUp: // by us, before it had said anything
+	case evicted && err.Reason == ErrHungUp: // by us
 		l.happened(c, EventRejected, refused(ErrTooManyCalls, ua.StatusGood))
 	case closed:
 	case err.Reason == ErrHungUp && c.rhe.ServerURI != "":

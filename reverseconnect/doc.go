@@ -3,7 +3,8 @@
 // It implements both ends of Part 6 (1.05), 7.1.2.6 and 7.1.3. The Manager is the server's end: it dials each configured
 // client, announces itself with a ReverseHello and hands the socket to whoever answers it. The Listener is the client's
 // end: it accepts the calls, reads the ReverseHello and hands out Sessions, on which NewClient makes an ordinary gopcua
-// client. From Hello on neither end of the wire can tell who dialled.
+// client. From Hello on neither end of the wire can tell who dialled. A Bridge is a Listener with an ordinary port for each
+// server, for clients that can only dial.
 //
 // The state of a Target, one handler per state in dialler.go:
 //

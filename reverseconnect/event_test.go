@@ -268,3 +268,41 @@ func TestEventKind_String(t *testing.T) {
 		t.Errorf("got %q", words)
 	}
 }
+
+// evictedConn is pushed out in the moment in which its ReverseHello has been read.
+type evictedConn struct {
+	net.Conn
+	read func()
+}
+
+func (c *evictedConn) SetReadDeadline(t time.Time) error {
+	if !t.IsZero() && time.Until(t) == DefaultHoldTimeout {
+		c.read()
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// A call that was closed to make room is not handed out.
+func TestListener_PushedOutAfterReverseHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &diary{}
+		l, x, _ := testListener(t, func(cfg *ListenerConfig) { cfg.MaxReading, cfg.Events = 1, d.note })
+		given := make(chan *Session, 1)
+		go func() {
+			s, _ := l.Accept(t.Context(), Filter{})
+			given <- s
+		}()
+		synctest.Wait()
+		ours, theirs := net.Pipe()
+		defer ours.Close()
+		go func() { x.calls <- &evictedConn{addressed{theirs, "server:1"}, func() { l.receive(addressed{ours, "server:2"}) }} }()
+		ours.Write(ReverseHello{ServerURI: "urn:a", EndpointURL: edgeURL}.Append(nil))
+		synctest.Wait()
+		if len(given) > 0 {
+			t.Error("a closed socket was handed out")
+		}
+		if got := d.of("urn:a"); got != "received accepted rejected(too many servers wait)" {
+			t.Errorf("got %q", got)
+		}
+	})
+}

@@ -137,7 +137,11 @@ func codeOf(err error) ua.StatusCode {
 
 // fail turns a client away.
 func (r *route) fail(client net.Conn, err *CallError) {
-	r.b.log.Warn("bridge client not joined", "server_uri", r.filter.ServerURI, "client", client.RemoteAddr().String(), "err", err)
+	tell := r.b.log.Warn
+	if !r.b.pace.allow(time.Now()) {
+		tell = r.b.log.Debug
+	}
+	tell("bridge client not joined", "server_uri", r.filter.ServerURI, "client", client.RemoteAddr().String(), "err", err)
 	r.update(func(s *RouteStatus) { s.LastFailure, s.FailureTime = escape(err.Reason.Error()), time.Now() })
 	if err.Code != ua.StatusGood && uatcp.WriteError(client, err.Code, err.Reason.Error(), refuseTimeout) == nil {
 		linger(client)
