@@ -90,11 +90,13 @@ type Endpoint struct {
 	AlternativeURLs []string
 	Visible         bool // listed by GetEndpoints
 	Discovery       bool // its URL is listed by FindServers
-	Security        []SecuritySetting
-	Trust           Trust
-	Certificate     Certificate
-	Overwrites      Overwrites
-	ReverseClients  []ReverseClient
+	// SignatureWithChain: the signature of a session covers the complete chain of the client.
+	SignatureWithChain bool
+	Security           []SecuritySetting
+	Trust              Trust
+	Certificate        Certificate
+	Overwrites         Overwrites
+	ReverseClients     []ReverseClient
 	// DirectoryClients are those whose URL a GDS knows.
 	DirectoryClients []ReverseClient
 }

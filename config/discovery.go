@@ -9,9 +9,10 @@ import (
 
 // Registration says at which discovery servers the server registers (Part 12 (1.05), 4.2).
 type Registration struct {
-	URLs      []string      // opc.tcp, at least a host; empty: none
-	Interval  time.Duration // between two registrations at one of them
-	TrustList string        // directory of the discovery server for the own certificate; empty: none
+	URLs         []string      // opc.tcp, at least a host; empty: none
+	Interval     time.Duration // between two registrations at one of them
+	Capabilities []string      // of Part 12 (1.05), Annex D, as discovery servers tell them
+	TrustList    string        // directory of the discovery server for the own certificate; empty: none
 }
 
 // Redundancy is the redundant set the server belongs to, as clients are told (Part 4 (1.05), 6.6).
@@ -40,6 +41,7 @@ func (l *loader) discovery(main section) {
 		})
 	}
 	l.registration(main.block("DiscoveryRegistration"))
+	l.cfg.Registration.Capabilities = main.block("ServerCapabilities").list("ServerCapability")
 }
 
 // registration leaves out what cannot be dialled. The interval has a floor: a discovery server forgets after minutes.

@@ -32,7 +32,7 @@ func Elements() []Element {
 
 func sessionElements() []Element {
 	return []Element{
-		row("MaxRequestAge", Integer, "0", "0", Warn, "ms; oldest time stamp of a request; 0: not checked").note("the age of requests is not checked"),
+		row("MaxRequestAge", Integer, "0", "0", Honour, "ms; oldest time stamp of a request; 0: not checked"),
 		row("MaxSessionCount", Integer, "20", "100", Honour, "sessions of all clients; 0: no limit"),
 		row("MaxSessionsPerClient", Integer, "0", "", Honour, "sessions of one client; 0: no limit"),
 		row("MinSessionTimeout", Integer, "10000", "10000", Honour, "ms; shortest session timeout a client gets; 0: none"),
@@ -84,22 +84,22 @@ func informationElements() []Element {
 		row("AvailableServerProfiles/ServerProfileUri*", Text, "", "StandardUA, DataAccess, Methods, EventSubscription", Honour, "one entry of ServerProfileArray"),
 		row("AvailableSamplingRates", Block, "50 100 250 500 1000 2000 5000 10000", "43 values from 2 to 10000", Honour, "sampling intervals that a monitored item can have"),
 		row("AvailableSamplingRates/SamplingRate*", Integer, "", "", Honour, "ms; one sampling interval; 0: as fast as the value changes"),
-		row("ServerCapabilities", Block, "", "", Accept, "what the server announces to a discovery server"),
-		row("ServerCapabilities/ServerCapability*", Text, "", "", Accept, "one capability identifier of Part 12, such as DA"),
+		row("ServerCapabilities", Block, "", "", Honour, "what the server announces to a discovery server"),
+		row("ServerCapabilities/ServerCapability*", Text, "", "", Honour, "one capability identifier of Part 12, such as DA"),
 		row("IsAuditActivated", Bool, "false", "false", Warn, "audit events").note(noEvents),
 		row("RedundancySettings", Block, "", "", Warn, "the redundant set this server belongs to"),
 		row("RedundancySettings/RedundancySupport", Word, "None", "None", Warn, "kind of redundancy").
 			words("None Cold Warm Hot Transparent").note("the server stands alone and shows None"),
 		row("RedundancySettings/ServerUri*", Text, "", "", Accept, "ServerUri of one server of the set"),
-		row("AdditionalServerEntries", Block, "", "", Warn, "other servers that FindServers returns"),
-		row("AdditionalServerEntries/ApplicationDescription*", Block, "", "", Warn, "one other server").note("FindServers returns this server only"),
-		row("AdditionalServerEntries/ApplicationDescription/ApplicationUri", Text, "", "", Accept, "its ApplicationUri"),
-		row("AdditionalServerEntries/ApplicationDescription/ProductUri", Text, "", "", Accept, "its ProductUri"),
-		row("AdditionalServerEntries/ApplicationDescription/ApplicationName", Text, "", "", Accept, "its name"),
-		row("AdditionalServerEntries/ApplicationDescription/ApplicationType", Word, "Server", "", Accept, "its type").words("Server ClientAndServer"),
-		row("AdditionalServerEntries/ApplicationDescription/GatewayServerUri", Text, "", "", Accept, "ApplicationUri of the gateway before it"),
-		row("AdditionalServerEntries/ApplicationDescription/DiscoveryProfileUri", Text, "", "", Accept, "its discovery profile"),
-		row("AdditionalServerEntries/ApplicationDescription/DiscoveryUrl*", Text, "", "", Accept, "one of its discovery addresses"),
+		row("AdditionalServerEntries", Block, "", "", Honour, "other servers that FindServers returns"),
+		row("AdditionalServerEntries/ApplicationDescription*", Block, "", "", Honour, "one other server"),
+		row("AdditionalServerEntries/ApplicationDescription/ApplicationUri", Text, "", "", Honour, "its ApplicationUri"),
+		row("AdditionalServerEntries/ApplicationDescription/ProductUri", Text, "", "", Honour, "its ProductUri"),
+		row("AdditionalServerEntries/ApplicationDescription/ApplicationName", Text, "", "", Honour, "its name"),
+		row("AdditionalServerEntries/ApplicationDescription/ApplicationType", Word, "Server", "", Honour, "its type").words("Server ClientAndServer"),
+		row("AdditionalServerEntries/ApplicationDescription/GatewayServerUri", Text, "", "", Honour, "ApplicationUri of the gateway before it"),
+		row("AdditionalServerEntries/ApplicationDescription/DiscoveryProfileUri", Text, "", "", Honour, "its discovery profile"),
+		row("AdditionalServerEntries/ApplicationDescription/DiscoveryUrl*", Text, "", "", Honour, "one of its discovery addresses"),
 		row("ThreadPoolSettings", Block, "", "", Accept, "worker threads of the original"),
 		row("ThreadPoolSettings/MinSizeTransactionManager", Integer, "1", "1", Accept, "worker threads of the original"),
 		row("ThreadPoolSettings/MaxSizeTransactionManager", Integer, "4", "4", Accept, "worker threads of the original"),
@@ -127,7 +127,7 @@ func securityElements() []Element {
 	rows := []Element{
 		row("RejectedCertificatesDirectory", Path, "", "[ApplicationPath]/PKI/CA/rejected", Honour, "where refused client certificates are kept, to be moved to the trusted ones"),
 		row("RejectedCertificatesCount", Integer, "100", "", Honour, "certificates kept there, at most 500; 0: 100"),
-		row("AllowDeprecatedSecurityPolicies", Bool, "false", "false", Warn, "allows Basic128Rsa15 and Basic256").note("this version has neither Basic128Rsa15 nor Basic256"),
+		row("AllowDeprecatedSecurityPolicies", Bool, "false", "false", Honour, "allows Basic128Rsa15 and Basic256, with keys from 2048 bits"),
 		row("ProvisioningModeSettings", Block, "", "", Warn, "set-up by the first client"),
 		row("ProvisioningModeSettings/IsActive", Bool, "false", "", Warn, "switches it on").note("there is no provisioning mode; users stand in " + UsersName),
 		row("ProvisioningModeSettings/DeactivateAfterInitialConfiguration", Bool, "false", "", Accept, "switches it off afterwards"),
@@ -201,7 +201,7 @@ func endpointElements() []Element {
 		row("IsVisible", NotFalse, "true", "true", Honour, "listed by GetEndpoints"),
 		row("IsDiscoveryUrl", NotFalse, "true", "true", Honour, "listed by FindServers"),
 		row("AutomaticallyTrustAllClientCertificates", Bool, "false", "true", Honour, "accepts the certificate of any client"),
-		row("CreateSignatureWithChain", Bool, "false", "", Warn, "signs over the complete chain of the client").note("the signature covers the client's own certificate, as the standard says"),
+		row("CreateSignatureWithChain", Bool, "false", "", Honour, "signs over the complete chain of the client"),
 		row("Redundancy", Bool, "false", "", Warn, "transparent redundancy").note("the server stands alone"),
 		row("CertificateStore", Block, "", "", Honour, "certificates of this endpoint"),
 		row("SecuritySetting*", Block, "", "", Honour, "one security policy and its modes"),
@@ -238,31 +238,27 @@ func tokenElements() []Element {
 	rows := []Element{
 		row("EnableAnonymous", Bool, "false", "true", Honour, "offers sessions without a user; the users file, if there is one, must have the user Anonymous as well"),
 		row("EnableUserPw", Bool, "true", "true", Honour, "offers user name and password"),
-		row("EnableCertificate", Bool, "false", "true", Warn, "offers user certificates").note("users cannot log in by certificate in this version"),
+		row("EnableCertificate", Bool, "false", "true", Honour, "offers user certificates; a user with Auth=\"Certificate\" logs in with a trusted one whose common name is his Name"),
 		row("SecurityPolicy", Text, basic256Sha256, basic256Sha256, Honour, "policy that protects passwords on endpoints without security"),
-		row("DefaultUserCertificateStore", Block, "", "", Accept, "trust of user certificates"),
-		row("RejectedUserCertificatesDirectory", Path, "", "[ApplicationPath]/pkiuser/rejected/", Accept, "where refused user certificates are kept"),
-		row("RejectedUserCertificatesCount", Integer, "100", "100", Accept, "user certificates kept there"),
+		row("DefaultUserCertificateStore", Block, "", "", Honour, "trust of user certificates"),
+		row("RejectedUserCertificatesDirectory", Path, "", "[ApplicationPath]/pkiuser/rejected/", Honour, "where refused user certificates are kept"),
+		row("RejectedUserCertificatesCount", Integer, "100", "100", Honour, "user certificates kept there"),
 	}
-	for _, e := range below("DefaultUserCertificateStore", trustElements("")...) {
-		e.Handling = Accept
-		rows = append(rows, e)
-	}
-	return rows
+	return append(rows, below("DefaultUserCertificateStore", trustElements("")...)...)
 }
 
 func discoveryElements() []Element {
 	return []Element{
 		row("UaEndpoint*", Block, "", "", Honour, "one address of the server; at least one is needed"),
 		row("UserIdentityTokens", Block, "", "", Honour, "how users identify themselves"),
-		row("DiscoveryRegistration", Block, "", "", Warn, "registration with discovery servers"),
+		row("DiscoveryRegistration", Block, "", "", Honour, "registration with discovery servers"),
 		row("DiscoveryRegistration/AutomaticCertificateExchange", Bool, "false", "false", Warn, "exchanges certificates through the store of Windows").note("there is no such store here"),
 		row("DiscoveryRegistration/DiscoveryServerTrustListLocation", Path, "", "", Warn, "trust list of the discovery server, to copy the own certificate to").note("copy the certificate by hand"),
 		row("DiscoveryRegistration/DiscoveryServerCertificateFile", Path, "", "", Warn, "old form of the above").note("copy the certificate by hand"),
 		row("DiscoveryRegistration/DiscoveryServerStoreName", Text, "", "UA Applications", Accept, "name of a store of Windows"),
 		row("DiscoveryRegistration/DiscoveryServerCertificateName", Text, "", "UA Local Discovery Server", Accept, "name of a certificate there"),
-		row("DiscoveryRegistration/RegistrationInterval", Integer, "30000", "30000", Accept, "ms between two registrations"),
-		row("DiscoveryRegistration/Url*", Text, "", "", Warn, "one discovery server").note("the server does not register; clients use its own address"),
+		row("DiscoveryRegistration/RegistrationInterval", Integer, "30000", "30000", Honour, "ms between two registrations"),
+		row("DiscoveryRegistration/Url*", Text, "", "", Honour, "one discovery server; its certificate must be trusted like that of a client"),
 	}
 }
 

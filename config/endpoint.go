@@ -50,6 +50,7 @@ func (r *endpointReader) fill(main section) {
 	}
 	r.security(main)
 	r.certificates(main)
+	r.endpoint.SignatureWithChain = r.flag("CreateSignatureWithChain")
 	r.overwrites()
 	r.alternatives()
 	r.reverseClients()
@@ -156,8 +157,7 @@ func (r *endpointReader) policy(main, s section, uri string) bool {
 		r.report.Error(s.at("SecurityPolicy"), "the <SecurityPolicy> is missing; this setting is left out")
 		return false
 	case contains(deprecatedPolicies(), uri) && main.flag("AllowDeprecatedSecurityPolicies"):
-		r.report.Warn(s.at("SecurityPolicy"), "%s is allowed by AllowDeprecatedSecurityPolicies, but this version does not have it; this setting is left out", policyName(uri))
-		return false
+		r.report.Warn(s.at("SecurityPolicy"), "%s is deprecated and can be broken; it is offered because AllowDeprecatedSecurityPolicies is true", policyName(uri))
 	case contains(deprecatedPolicies(), uri):
 		r.report.Warn(s.at("SecurityPolicy"), "%s is deprecated and left out because AllowDeprecatedSecurityPolicies is not true", policyName(uri))
 		return false

@@ -97,12 +97,14 @@ func TestEndpoint_SecuritySettings(t *testing.T) {
 }
 
 func TestEndpoint_DeprecatedPolicyWithSwitch(t *testing.T) {
-	setup{
+	cfg := setup{
 		server:   "<AllowDeprecatedSecurityPolicies>true</AllowDeprecatedSecurityPolicies>",
 		security: encrypted + policySetting("Basic256", "Sign"),
 	}.expect(t,
-		`4: warning: AllowDeprecatedSecurityPolicies: "true" has no effect: this version has neither Basic128Rsa15 nor Basic256`,
-		"16: warning: UaEndpoint/SecuritySetting[2]/SecurityPolicy: Basic256 is allowed by AllowDeprecatedSecurityPolicies, but this version does not have it; this setting is left out")
+		"16: warning: UaEndpoint/SecuritySetting[2]/SecurityPolicy: Basic256 is deprecated and can be broken; it is offered because AllowDeprecatedSecurityPolicies is true")
+	if !cfg.AllowDeprecated || len(cfg.Endpoints[0].Security) != 2 || cfg.Endpoints[0].Security[1].PolicyURI != ua.SecurityPolicyURIBasic256 {
+		t.Errorf("got %+v", cfg.Endpoints[0].Security)
+	}
 }
 
 func TestEndpoint_Addresses(t *testing.T) {

@@ -143,7 +143,6 @@ func TestServerFile_Tolerance(t *testing.T) {
 		"no effect in this version": {
 			in: setup{server: "<MaxRequestAge>60000</MaxRequestAge><IsAuditActivated>true</IsAuditActivated><RedundancySettings><RedundancySupport>Hot</RedundancySupport></RedundancySettings>"},
 			want: []string{
-				`4: warning: MaxRequestAge: "60000" has no effect: the age of requests is not checked`,
 				`4: warning: IsAuditActivated: "true" has no effect: this version has no events`,
 				`4: warning: RedundancySettings/RedundancySupport: "Hot" has no effect: the server stands alone and shows None`,
 			},

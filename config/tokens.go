@@ -25,8 +25,9 @@ func (l *loader) identities(main section) {
 		file = filepath.Join(filepath.Dir(l.opts.Main), UsersName)
 	}
 	l.users(file)
-	if s.flag("EnableCertificate") && s.child("EnableCertificate") != nil {
-		l.report.Warn(s.at("EnableCertificate"), "has no effect: %s", s.rule("EnableCertificate").Note)
+	if l.cfg.Tokens.Certificate && l.cfg.UserTrust.Certificates == "" {
+		l.report.Warn(s.at("EnableCertificate"), "has no effect: DefaultUserCertificateStore does not say where trusted user certificates lie")
+		l.cfg.Tokens.Certificate = false
 	}
 	if l.refused {
 		return // what the users file says is not known

@@ -46,16 +46,21 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gat
 	if err != nil {
 		return nil, err
 	}
+	users, err := userTrust(cfg, ids, log)
+	if err != nil {
+		return nil, err
+	}
 	space := addressspace.New(cfg.Application.URI)
 	if err := g.addDevices(space); err != nil {
 		return nil, err
 	}
-	if g.server, err = server.New(serverConfig(cfg, ids), space, log); err != nil {
+	if g.server, err = server.New(serverConfig(cfg, ids, users), space, log); err != nil {
 		return nil, err
 	}
 	if g.callers, err = newCallers(cfg, ids, g.server, space, log); err != nil {
 		return nil, err
 	}
+	g.register(ids)
 	if err := g.bind(ctx); err != nil {
 		return nil, err
 	}

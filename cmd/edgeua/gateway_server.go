@@ -1,18 +1,23 @@
 package main
 
 import (
+	"github.com/gopcua/opcua/ua"
+
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/server"
 )
 
+// defaultProductURI stands where the configuration has none.
+const defaultProductURI = "urn:edgeua"
+
 // serverConfig says in the server's words what the configuration asks for.
-func serverConfig(cfg *config.Config, ids []identity) server.Config {
+func serverConfig(cfg *config.Config, ids []identity, users func(certificate []byte) error) server.Config {
 	app := &cfg.Application
 	sc := server.Config{
 		ApplicationURI:  app.URI,
 		ApplicationName: app.Name,
-		ProductURI:      or(app.ProductURI, "urn:edgeua"),
+		ProductURI:      or(app.ProductURI, defaultProductURI),
 		BuildInfo: server.BuildInfo{
 			ManufacturerName: or(app.ManufacturerName, "edgeua"),
 			ProductName:      or(app.ProductName, "edgeua"),
@@ -23,9 +28,14 @@ func serverConfig(cfg *config.Config, ids []identity) server.Config {
 		ServerProfiles: cfg.ServerProfiles,
 		Anonymous:      cfg.Tokens.Anonymous,
 		UserName:       cfg.Tokens.UserName,
+		Certificate:    users != nil,
+		UserTrust:      users,
 		Users:          serverUsers(cfg.Users),
 		TokenPolicyURI: cfg.Tokens.PolicyURI,
 		Limits:         serverLimits(&cfg.Limits),
+
+		AllowDeprecated: cfg.AllowDeprecated,
+		OtherServers:    otherServers(cfg.OtherServers),
 	}
 	if cfg.Users != nil {
 		sc.Rights = func(user, namespaceURI string) server.Rights { return server.Rights(cfg.Rights(user, namespaceURI)) }
@@ -48,6 +58,7 @@ func serverEndpoint(e *config.Endpoint, id identity) server.EndpointConfig {
 		URL: e.URL, AlternativeURLs: e.AlternativeURLs,
 		Identity: id.own, Trust: id.trust,
 		Visible: e.Visible, Discovery: e.Discovery,
+		SignatureWithChain:      e.SignatureWithChain,
 		SkipApplicationURICheck: e.Overwrites.IgnoreApplicationURI,
 		SkipNonceLengthCheck:    e.Overwrites.IgnoreNonceLength,
 		SkipTokenPolicyIDCheck:  e.Overwrites.IgnoreTokenPolicyID,
@@ -58,6 +69,23 @@ func serverEndpoint(e *config.Endpoint, id identity) server.EndpointConfig {
 	return ec
 }
 
+// otherServers are those that FindServers tells about.
+func otherServers(others []config.OtherServer) []uabinary.ApplicationDescription {
+	var all []uabinary.ApplicationDescription
+	for _, o := range others {
+		kind := ua.ApplicationTypeServer
+		if o.Type == "ClientAndServer" {
+			kind = ua.ApplicationTypeClientAndServer
+		}
+		all = append(all, uabinary.ApplicationDescription{
+			ApplicationURI: o.ApplicationURI, ProductURI: o.ProductURI, ApplicationName: uabinary.LocalizedText{Text: o.Name},
+			ApplicationType: kind, GatewayServerURI: o.GatewayServerURI,
+			DiscoveryProfileURI: o.DiscoveryProfileURI, DiscoveryURLs: o.DiscoveryURLs,
+		})
+	}
+	return all
+}
+
 // serverUsers keeps nil for nil: without a users file the rules differ.
 func serverUsers(users []config.User) []server.User {
 	if users == nil {
@@ -66,7 +94,7 @@ func serverUsers(users []config.User) []server.User {
 	all := make([]server.User, 0, len(users))
 	for i := range users {
 		u := &users[i]
-		su := server.User{Name: u.Name}
+		su := server.User{Name: u.Name, Certificate: u.Auth == config.AuthCertificate}
 		switch {
 		case !u.CanLogIn():
 		case u.Hashed():
@@ -88,7 +116,8 @@ func serverLimits(l *config.Limits) server.Limits {
 			MaxArrayLength: l.MaxArrayLength, MaxAlloc: l.MaxAlloc,
 		},
 
-		MaxSessions: l.MaxSessions, MaxSessionsPerClient: l.MaxSessionsPerClient,
+		MaxRequestAge: l.MaxRequestAge,
+		MaxSessions:   l.MaxSessions, MaxSessionsPerClient: l.MaxSessionsPerClient,
 		MinSessionTimeout: l.MinSessionTimeout, MaxSessionTimeout: l.MaxSessionTimeout,
 
 		MaxContinuationPoints: l.MaxContinuationPoints, MaxBrowseResults: l.MaxBrowseResults,

@@ -35,6 +35,30 @@ func identities(cfg *config.Config, log *slog.Logger) ([]identity, error) {
 	return all, nil
 }
 
+// userTrust opens the store of user certificates, nil if none is accepted.
+func userTrust(cfg *config.Config, ids []identity, log *slog.Logger) (func(certificate []byte) error, error) {
+	if !cfg.Tokens.Certificate {
+		return nil, nil
+	}
+	var own []byte
+	for _, id := range ids {
+		if id.own != nil {
+			own = id.own.Chain[0]
+			break
+		}
+	}
+	t := &cfg.UserTrust
+	at := pki.Locations{
+		TrustedCerts: t.Certificates, TrustedCRLs: t.CRLs, IssuerCerts: t.IssuerCertificates, IssuerCRLs: t.IssuerCRLs,
+		Rejected: t.Rejected, MaxRejected: t.MaxRejected,
+	}
+	store, err := pki.Open(at, pki.Checks{Users: true}, own, log.With("store", "users"))
+	if err != nil {
+		return nil, fmt.Errorf("user certificates: %w", err)
+	}
+	return func(certificate []byte) error { return store.Validate(certificate, time.Now()) }, nil
+}
+
 func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (identity, error) {
 	at := locations(e)
 	own, created, err := pki.LoadOrCreate(at, certificateRequest(&e.Certificate.Settings, applicationURI), e.Certificate.Generate)
