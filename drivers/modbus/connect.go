@@ -148,6 +148,9 @@ func (d *driver) connected(r connection) {
 	c.opened = max(d.now(), 1)
 	c.used = c.opened
 	d.bus.attach(r.link)
+	if port, ok := r.link.(lineCounter); ok {
+		d.port.Store(&port)
+	}
 	for _, u := range d.units {
 		if u.known { // it may be another one now
 			u.identify = u.asks

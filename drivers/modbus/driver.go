@@ -31,7 +31,8 @@ type driver struct {
 	traceEnd time.Duration
 	busy     bool // the load of the bus has been warned of
 	label    string
-	sweepAt  time.Duration // when to look for stale values
+	port     atomic.Pointer[lineCounter] // of a serial line that is open; nil: never opened
+	sweepAt  time.Duration               // when to look for stale values
 
 	writes  chan *job
 	orders  chan func()   // from Methods, to be carried out on the goroutine of the bus

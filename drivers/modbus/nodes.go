@@ -9,6 +9,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
@@ -130,6 +131,41 @@ func (t *tally) gauges() []drivers.Gauge {
 
 func (d *driver) channelGauges() []drivers.Gauge {
 	t := &d.bus.total
+	if d.channel.line != nil {
+		return append(d.commonGauges(t), d.lineGauges()...)
+	}
+	return d.commonGauges(t)
+}
+
+// lineCounter is a serial port whose driver counts line errors.
+type lineCounter interface {
+	Counters() (serial.Counters, error)
+}
+
+// lineGauges are what the kernel counts; 0 where its driver does not.
+func (d *driver) lineGauges() []drivers.Gauge {
+	of := func(field func(serial.Counters) uint64) func() uint64 {
+		return func() uint64 {
+			port := d.port.Load()
+			if port == nil {
+				return 0
+			}
+			n, err := (*port).Counters()
+			if err != nil {
+				return 0
+			}
+			return field(n)
+		}
+	}
+	return []drivers.Gauge{
+		count("LineFrameErrors", "characters without a stop bit: often the wrong rate", of(func(n serial.Counters) uint64 { return n.Frame })),
+		count("LineParityErrors", "characters with the wrong parity", of(func(n serial.Counters) uint64 { return n.Parity })),
+		count("LineOverruns", "characters that the port lost", of(func(n serial.Counters) uint64 { return n.Overrun + n.BufferOverrun })),
+		count("LineBreaks", "times that the line was held down: often a cut or swapped wire", of(func(n serial.Counters) uint64 { return n.Break })),
+	}
+}
+
+func (d *driver) commonGauges(t *tally) []drivers.Gauge {
 	return append(t.gauges(),
 		text("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
 		text("Where", "the port or address", func() string { return d.channel.where() }),

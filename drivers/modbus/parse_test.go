@@ -75,7 +75,7 @@ func TestParseSample(t *testing.T) {
 func TestParseSerialLine(t *testing.T) {
 	const devices = `<Device Name="D" Channel="Bus1" Unit="1" Addressing="protocol0"><Group Name="G"><Tag Name="T" Address="h0" Type="Int16"/></Group></Device>`
 	c := parseGood(t, RTU(), `<Channel Name="Bus1" Type="ModbusRtu" Port="/dev/ttyS0"/>`+devices)
-	want := serial.Config{Port: "/dev/ttyS0", BaudRate: 19200, DataBits: 8, Parity: 'E', StopBits: 1}
+	want := serial.Config{Port: "/dev/ttyS0", BaudRate: 19200, DataBits: 8, Parity: 'E', StopBits: 1, LowLatency: true}
 	if *c.line != want || c.bus.echo != echoAuto || c.devices[0].timeout != 500*time.Millisecond {
 		t.Errorf("%+v, timeout %v", c, c.devices[0].timeout)
 	}

@@ -28,14 +28,15 @@ type device interface {
 
 // port is a Link over a serial port.
 type port struct {
-	device device
-	side   io.Closer // holds the port exclusively
-	chunks chan drivers.Chunk
-	writes chan []byte
-	wrote  chan error
-	stop   chan struct{} // closed by Close
-	once   sync.Once
-	tasks  sync.WaitGroup
+	device   device
+	side     io.Closer // holds the port exclusively
+	counters func() (Counters, error)
+	chunks   chan drivers.Chunk
+	writes   chan []byte
+	wrote    chan error
+	stop     chan struct{} // closed by Close
+	once     sync.Once
+	tasks    sync.WaitGroup
 
 	err error // owned by pump, to be read after chunks is closed
 
@@ -44,24 +45,45 @@ type port struct {
 	stuck error
 }
 
+// anyRate is what a port is opened with when the library does not know its rate.
+const anyRate = 38400
+
 // Open opens and sets up a port, for this process alone.
 func Open(c Config) (drivers.Link, error) {
-	side, err := openSide(c.Port)
+	name, err := resolve(c.Port, "/sys")
 	if err != nil {
 		return nil, err
 	}
+	side, err := openSide(name)
+	if err != nil {
+		return nil, err
+	}
+	rate := c.BaudRate
+	if !standardRate(rate) {
+		rate = anyRate
+	}
 	p, err := serial.OpenPort(&serial.Config{
-		Name: c.Port, Baud: c.BaudRate, ReadTimeout: readTimeout,
+		Name: name, Baud: rate, ReadTimeout: readTimeout,
 		Size: byte(c.DataBits), Parity: serial.Parity(c.Parity), StopBits: serial.StopBits(c.StopBits),
 	})
 	if err != nil {
 		_ = side.Close() // the failed open is what is reported
 		return nil, fmt.Errorf("open %s: %w", c.Port, err)
 	}
-	if err := side.claim(); err != nil {
+	if err := errors.Join(side.setup(c), side.claim()); err != nil {
 		return nil, errors.Join(err, p.Close(), side.Close())
 	}
-	return newPort(p, side), nil
+	link := newPort(p, side)
+	link.counters = side.counters
+	return link, nil
+}
+
+// Counters are the line errors that the kernel has seen; not every driver counts them.
+func (p *port) Counters() (Counters, error) {
+	if p.counters == nil {
+		return Counters{}, errors.New("not counted")
+	}
+	return p.counters()
 }
 
 // newPort starts the two goroutines of a port. What the kernel kept from before is discarded; where that fails the

@@ -11,6 +11,7 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/edgeua/edgeua/drivers"
+	"golang.org/x/sys/unix"
 )
 
 // openPTY returns the far end of a pseudo-terminal and the Config of its near end.
@@ -125,12 +126,50 @@ func TestOpenFails(t *testing.T) {
 		t.Error(err)
 	}
 	_, c := openPTY(t)
-	c.BaudRate = 12345
-	if _, err := Open(c); err == nil {
-		t.Error("unknown rate")
+	c.RS485 = RS485{Enabled: true, RTSOnSend: true} // a pseudo-terminal has no direction
+	if _, err := Open(c); err == nil || !strings.Contains(err.Error(), "Rs485") {
+		t.Error(err)
 	}
-	c.BaudRate = 9600
+	c.RS485 = RS485{}
 	open(t, c) // the failed open left nothing behind
+}
+
+// What the library cannot set is set for its descriptor as well.
+func TestRateAndFlowOfThePort(t *testing.T) {
+	for flow, want := range map[Flow][2]uint32{FlowNone: {0, 0}, FlowRTSCTS: {unix.CRTSCTS, 0}, FlowXonXoff: {0, unix.IXON | unix.IXOFF}} {
+		far, c := openPTY(t)
+		c.BaudRate, c.Flow, c.LowLatency = 14400, flow, true
+		l := open(t, c)
+		got, err := unix.IoctlGetTermios(l.(*port).side.(*side).fd, unix.TCGETS2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Ospeed != 14400 || got.Cflag&unix.CRTSCTS != want[0] || got.Iflag&(unix.IXON|unix.IXOFF) != want[1] {
+			t.Errorf("%q: %d Bd, %x %x", flow, got.Ospeed, got.Cflag, got.Iflag)
+		}
+		if _, err := far.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		next(t, l)
+		if _, err := l.(*port).Counters(); err == nil {
+			t.Error("a pseudo-terminal counts line errors?")
+		}
+		_ = l.Close()
+		if _, err := l.(*port).Counters(); !errors.Is(err, errClosed) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestRS485Flags(t *testing.T) {
+	for c, want := range map[RS485]rs485{
+		{Enabled: true, RTSOnSend: true}: {flags: 1 | 2},
+		{Enabled: true, RTSAfterSend: true, DelayBefore: 3 * time.Millisecond, DelayAfter: time.Millisecond, ReceiveDuringSend: true}: {flags: 1 | 4 | 16, before: 3, after: 1},
+	} {
+		if got := c.native(); got != want {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
 }
 
 func TestEmptyReads(t *testing.T) {

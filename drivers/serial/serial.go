@@ -5,8 +5,13 @@
 // the shortest timeout there is; another one writes and can be given up; and a second descriptor of the port, which never
 // moves data, holds it exclusively. Deadlines are the business of whoever owns the Link.
 //
-// Left out: baud rates outside of the library's table, flow control, RS-485 direction control, ports by USB id. Systems
-// other than Linux have no serial ports in this build.
+// What the library cannot do is set through that second descriptor as well, because it belongs to the port: other baud
+// rates, flow control, the direction of RS-485 by the kernel, low latency, and the kernel's counters of line errors. A
+// port may be named by its USB identity and is looked up at every open, so that it may be unplugged and come back under
+// another name.
+//
+// Left out: mark and space parity, 1.5 stop bits, RS-485 direction by GPIO. Systems other than Linux have no serial
+// ports in this build.
 package serial
 
 import (
@@ -17,12 +22,36 @@ import (
 
 // Config is how a port is set up: plain data.
 type Config struct {
-	Port     string // path, such as /dev/ttyUSB0 or /dev/serial/by-id/...
-	BaudRate int
-	DataBits int  // 5 to 8
-	Parity   byte // 'N', 'E' or 'O'
-	StopBits int  // 1 or 2
+	Port       string // path, such as /dev/ttyUSB0 or /dev/serial/by-id/..., or usb:VID:PID or usb:VID:PID:SERIAL
+	BaudRate   int
+	DataBits   int  // 5 to 8
+	Parity     byte // 'N', 'E' or 'O'
+	StopBits   int  // 1 or 2
+	Flow       Flow
+	RS485      RS485
+	LowLatency bool // adapters pass on bytes at once where they can
 }
+
+// Flow is how the two sides of a line hold each other back.
+type Flow string
+
+// The kinds of flow control. The zero value is none.
+const (
+	FlowNone    Flow = ""
+	FlowRTSCTS  Flow = "rtscts"
+	FlowXonXoff Flow = "xonxoff"
+)
+
+// RS485 is the direction control of a two-wire line by the kernel. The zero value leaves it to the hardware.
+type RS485 struct {
+	Enabled                 bool
+	RTSOnSend, RTSAfterSend bool
+	DelayBefore, DelayAfter time.Duration // of RTS around sending, whole milliseconds
+	ReceiveDuringSend       bool
+}
+
+// Counters are the kernel's counts of line errors since it started.
+type Counters struct{ Frame, Overrun, Parity, Break, BufferOverrun uint64 }
 
 // String is for people: /dev/ttyUSB0 19200 8E1.
 func (c *Config) String() string {
@@ -38,11 +67,11 @@ func (c Config) Character() time.Duration {
 	return time.Duration(bits) * time.Second / time.Duration(c.BaudRate)
 }
 
-// BaudRates lists the rates that a port can be set to.
-func BaudRates() []int {
+// baudRates are those that the library can set; all others go through the second descriptor.
+func baudRates() []int {
 	return []int{50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400,
 		460800, 500000, 576000, 921600, 1000000, 1152000, 1500000, 2000000, 2500000, 3000000, 3500000, 4000000}
 }
 
-// ValidBaudRate tells whether a port can be set to that rate.
-func ValidBaudRate(rate int) bool { return slices.Contains(BaudRates(), rate) }
+// standardRate tells whether the library can set a rate.
+func standardRate(rate int) bool { return slices.Contains(baudRates(), rate) }

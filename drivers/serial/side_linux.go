@@ -3,6 +3,7 @@ package serial
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +13,9 @@ import (
 type side struct {
 	fd   int
 	name string
+
+	mu     sync.Mutex // the counters are read by others
+	closed bool
 }
 
 // openSide opens the port without waiting for a modem and refuses one that somebody else holds.
@@ -24,7 +28,7 @@ func openSide(name string) (*side, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("lock %s: %w", name, explain(err))
 	}
-	return &side{fd, name}, nil
+	return &side{fd: fd, name: name}, nil
 }
 
 // claim makes every further open of the port fail. Root may still open it; the lock is there for that.
@@ -37,6 +41,9 @@ func (s *side) claim() error {
 
 // Close gives the port free.
 func (s *side) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	_ = unix.IoctlSetInt(s.fd, unix.TIOCNXCL, 0) // fails when the port is gone
 	return unix.Close(s.fd)
 }
