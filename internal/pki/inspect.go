@@ -208,8 +208,12 @@ func (in *inspection) list(path string, certificates bool) {
 	if path == "" {
 		return
 	}
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist):
 		in.creatable(path)
+		return
+	case err != nil:
+		in.findings = append(in.findings, Finding{Path: path, Fatal: true, Message: fmt.Sprintf("cannot be used: %v", cause(err))})
 		return
 	}
 	all, err := List(path)

@@ -55,6 +55,10 @@ func TestInspect_FindsWhatAdministratorsForget(t *testing.T) {
 			os.MkdirAll(l.TrustedCerts, 0o755)
 			os.Symlink("loop.der", l.TrustedCerts+"/loop.der")
 		}, "false trusted/certs/loop.der: is left out: is not a regular file"},
+		"links in a circle": {func(t *testing.T, l *Locations, _ *Wanted) {
+			os.Remove(l.TrustedCerts)
+			os.Symlink("certs", l.TrustedCerts)
+		}, "true trusted/certs: cannot be used: too many levels of symbolic links"},
 		"old CRL": {func(t *testing.T, l *Locations, _ *Wanted) {
 			ca := issue(t, authorityTemplate("CA"), testKey(rootKey), nil)
 			put(t, l.TrustedCRLs+"/c.crl", revoke(t, ca, func(r *x509.RevocationList) { r.ThisUpdate = now.AddDate(-1, 0, 0); r.NextUpdate = now.Add(-time.Hour) }))
