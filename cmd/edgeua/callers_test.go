@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -106,15 +107,41 @@ func (p *phone) open(own *pki.Own, applicationURI string) (*uaclient.Client, err
 	})
 }
 
-func newOwn(t *testing.T, applicationURI string) *pki.Own {
+// identities made so far, by ApplicationUri: keys take their time.
+var made sync.Map
+
+// madeIdentity is a certificate with its key, and the files that hold them.
+type madeIdentity struct {
+	own      *pki.Own
+	der, pem string
+}
+
+func makeIdentity(t *testing.T, applicationURI string) madeIdentity {
 	t.Helper()
+	if m, ok := made.Load(applicationURI); ok {
+		return m.(madeIdentity)
+	}
 	dir := t.TempDir()
-	own, _, err := pki.LoadOrCreate(pki.Locations{Certificate: filepath.Join(dir, "own.der"), PrivateKey: filepath.Join(dir, "own.pem")},
-		pki.Request{ApplicationURI: applicationURI, CommonName: "test"}, true)
+	at := pki.Locations{Certificate: filepath.Join(dir, "own.der"), PrivateKey: filepath.Join(dir, "own.pem")}
+	own, _, err := pki.LoadOrCreate(at, pki.Request{ApplicationURI: applicationURI, CommonName: "test"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return own
+	m := madeIdentity{own: own}
+	for file, text := range map[string]*string{at.Certificate: &m.der, at.PrivateKey: &m.pem} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*text = string(data)
+	}
+	made.Store(applicationURI, m)
+	return m
+}
+
+func newOwn(t *testing.T, applicationURI string) *pki.Own {
+	t.Helper()
+	return makeIdentity(t, applicationURI).own
 }
 
 // calling is a gateway that only calls out, and can be told to read its files again.
@@ -142,7 +169,10 @@ func edgeFile(elements string) string {
 
 func startCalling(t *testing.T, main, edge string) *calling {
 	t.Helper()
-	g := &calling{t: t, log: &watched{}, main: files(t, map[string]string{"TcUaServerConfig.xml": main, "edgeua.xml": edge})}
+	own := makeIdentity(t, "urn:test:gateway")
+	g := &calling{t: t, log: &watched{}, main: files(t, map[string]string{
+		"TcUaServerConfig.xml": main, "edgeua.xml": edge, "own.der": own.der, "own.pem": own.pem,
+	})}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan int, 1)
 	go func() { served <- run(ctx, []string{"serve", "--config", g.main}, io.Discard, g.log) }()
