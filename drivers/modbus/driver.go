@@ -53,6 +53,9 @@ type unit struct {
 	identity atomic.Pointer[identity]
 	known    bool // it has said who it is, so that it is asked again on a new connection
 	asks     *device
+	split    bool // it refused a block
+	learned  bool // its thinking time has been used
+	gap      int  // that follows from it; 0: not measured
 	noMask   bool // it does not know function 22
 	noBoth   bool // it does not know function 23
 }
@@ -204,14 +207,9 @@ func (d *driver) unit(dev *device) *unit {
 }
 
 func (d *driver) planDevice(dev *device, points []*point) {
+	lim := d.unit(dev).limits(dev)
 	for g := range dev.groups {
-		var members []int
-		for i := range dev.tags {
-			if dev.tags[i].Group == g && dev.tags[i].Access&drivers.ReadOnly != 0 {
-				members = append(members, i)
-			}
-		}
-		for _, e := range plan(dev.tags, members, dev.limits) {
+		for _, e := range plan(dev.tags, dev.members(g), lim) {
 			d.addBlock(e, dev, &dev.groups[g], points)
 		}
 	}

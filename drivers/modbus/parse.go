@@ -45,6 +45,7 @@ func kind(word string, f framing, network string) drivers.Kind {
 			}
 			s.Done()
 			c.devices = p.all(devices)
+			c.warnOfLoad(r, e)
 			if n := len(c.share()); n < c.bus.connections {
 				s.Warn("Connections", "%d connections for %d units: each unit keeps to one, so only %d are made", c.bus.connections, n, n)
 			}
@@ -94,7 +95,7 @@ func (p *deviceParser) line(s *xmltree.Settings, c *channel) {
 	if c.framing == framingRTU && c.line.DataBits != 8 {
 		s.Error("DataBits", "%d cannot carry the bytes of Modbus RTU; it needs 8", c.line.DataBits)
 	}
-	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, lineGap(c)
+	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, c.gap(thinkingTime)
 	p.delays(s, c, "auto")
 	c.bus.turnaround = p.turnaround(s)
 	c.bus.connectDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
@@ -109,17 +110,6 @@ func (p *deviceParser) delays(s *xmltree.Settings, c *channel, echo string) {
 	c.bus.echo = map[string]echoState{"off": echoOff, "on": echoOn, "auto": echoAuto}[s.Choice("LocalEcho", echo, "off", "on", "auto")]
 	c.bus.interFrameDelay = s.Millis("InterFrameDelay", 0, 0, time.Minute)
 	c.bus.unitChangeDelay = s.Millis("UnitChangeDelay", 0, 0, time.Minute)
-}
-
-// thinkingTime is what devices take before they answer, for want of a measurement.
-const thinkingTime = 10 * time.Millisecond
-
-// lineGap is the number of registers that take as long on the wire as a further request: request and reply without
-// data, two silent intervals, and the device's thinking time.
-func lineGap(c *channel) int {
-	size, character := c.framing.codec().size, c.line.Character()
-	register := time.Duration(size(2)-size(0)) * character
-	return int((time.Duration(size(5)+size(2))*character + 2*lineSilence(c.framing, c.line) + thinkingTime) / register)
 }
 
 // deviceParser reads the devices of one channel.
@@ -196,6 +186,7 @@ func (p *deviceParser) limits(s *xmltree.Settings) limits {
 		registers: s.Int("MaxRegisters", 125, 1, 125), // Application Protocol, 6.3
 		bits:      s.Int("MaxBits", 2000, 1, 2000),    // Application Protocol, 6.1
 		gap:       p.gap,
+		auto:      true,
 		alone:     s.Bool("OneTagPerRequest", false),
 	}
 	if gap := s.String("MaxGap", "auto"); gap != "auto" {
@@ -203,9 +194,29 @@ func (p *deviceParser) limits(s *xmltree.Settings) limits {
 		if err != nil || n < 0 || n > 125 {
 			s.Error("MaxGap", "%s is neither auto nor a number of registers from 0 to 125", xmltree.Quote(gap))
 		}
-		lim.gap = n
+		lim.gap, lim.auto = n, false
+	}
+	for _, e := range s.Children("Skip") {
+		lim.skips = append(lim.skips, p.skip(e, s.String("Addressing", "")))
 	}
 	return lim
+}
+
+// skip reads a range in the numbers of the device's manual.
+func (p *deviceParser) skip(e *xmltree.Element, addressing string) skip {
+	s := p.report.Settings(e)
+	defer s.Done()
+	areas := map[string]Area{"coil": Coils, "discrete": DiscreteInputs, "holding": HoldingRegisters, "input": InputRegisters}
+	first := 1
+	if Notation(addressing) == Protocol0 {
+		first = 0
+	}
+	s.Required("From")
+	from := s.Int("From", first, first, lastOffset+first)
+	return skip{
+		area: areas[s.Choice("Area", "holding", "coil", "discrete", "holding", "input")],
+		from: from - first, to: s.Int("To", from, from, lastOffset+first) - first,
+	}
 }
 
 func (p *deviceParser) writing(s *xmltree.Settings, d *device) {

@@ -79,7 +79,7 @@ func TestParseSerialLine(t *testing.T) {
 	if *c.line != want || c.bus.echo != echoAuto || c.devices[0].timeout != 500*time.Millisecond {
 		t.Errorf("%+v, timeout %v", c, c.devices[0].timeout)
 	}
-	if got := c.Summary(); got != "Modbus RTU /dev/ttyS0 19200 8E1, 1 devices, 1 tags" {
+	if got := c.Summary(); got != "Modbus RTU /dev/ttyS0 19200 8E1, 1 devices, 1 tags, bus load about 2 %" {
 		t.Error(got)
 	}
 	// One character is 573 us; 13 of them, two silent intervals of 2 ms and 10 ms of thinking pay for 18 registers.

@@ -9,7 +9,20 @@ import (
 type limits struct {
 	registers, bits int  // of one request
 	gap             int  // registers read in vain to save a request; sixteen times as many bits
+	auto            bool // the gap follows from what a request costs
+	skips           []skip
 	alone           bool // one request for each tag
+}
+
+// skip is a range that is never read in vain: some devices fail when it is touched.
+type skip struct {
+	area     Area
+	from, to int // offsets, both inside
+}
+
+// crosses tells whether reading from one offset up to another one would touch a range to be skipped.
+func (l *limits) crosses(area Area, from, to int) bool {
+	return slices.ContainsFunc(l.skips, func(s skip) bool { return s.area == area && from <= s.to && s.from < to })
 }
 
 // extent is what one request reads: count registers or bits from start, for the tags in it.
@@ -44,7 +57,7 @@ func (e *extent) take(t *Tag, i int, lim limits) bool {
 		most, gap = lim.bits, 16*lim.gap
 	}
 	last := max(e.end(), t.end())
-	if lim.alone || t.Address.Area != e.area || t.first()-e.end() > gap || last-e.start > most {
+	if lim.crosses(e.area, e.end(), t.first()) || lim.alone || t.Address.Area != e.area || t.first()-e.end() > gap || last-e.start > most {
 		return false
 	}
 	e.count = last - e.start

@@ -60,6 +60,7 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 	}
 	d.publish(b, data)
 	d.alive(b.unit)
+	d.learn(b.unit)
 }
 
 // spacing notes the time between two readings of what a unit is asked for most often.
@@ -136,7 +137,8 @@ func (d *driver) refuse(b *block) bool {
 
 // forget drops what was learned about a unit: its blocks are planned anew.
 func (d *driver) forget(u *unit) {
-	u.noMask, u.noBoth = false, false
+	u.noMask, u.noBoth, u.split, u.learned, u.gap = false, false, false, false, 0
+	u.tally.trips.n = 0
 	d.replan(u)
 }
 
@@ -172,6 +174,7 @@ func (d *driver) split(b *block) bool {
 	}
 	d.log.Info("device refuses a block, which is split", "unit", b.unit.id, "area", b.area.String(),
 		"from", b.start, "count", b.count, "parts", len(parts))
+	b.unit.split = true
 	d.schedule.Remove(b.slot)
 	without := func(list []*block) []*block { return slices.DeleteFunc(list, func(x *block) bool { return x == b }) }
 	d.blocks, b.unit.blocks = without(d.blocks), without(b.unit.blocks)

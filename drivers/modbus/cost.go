@@ -1,0 +1,132 @@
+package modbus
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/xmltree"
+)
+
+// thinkingTime is what devices take before they answer, for want of a measurement.
+const thinkingTime = 10 * time.Millisecond
+
+// cost is what a request of an extent takes on a serial line: request and reply, two silent intervals, and the device.
+func (c *channel) cost(e *extent, thinking time.Duration) time.Duration {
+	size := c.framing.codec().size
+	data := 2 * e.count
+	if e.area.bits() {
+		data = (e.count + 7) / 8
+	}
+	return time.Duration(size(5)+size(2+data))*c.line.Character() + 2*lineSilence(c.framing, c.line) + thinking
+}
+
+// gap is the number of registers that take as long on the wire as a further request.
+func (c *channel) gap(thinking time.Duration) int {
+	size := c.framing.codec().size
+	register := time.Duration(size(2)-size(0)) * c.line.Character()
+	return int(c.cost(&extent{area: HoldingRegisters}, thinking) / register)
+}
+
+// share is how much of the time a group keeps a serial line busy.
+type share struct {
+	device, group string
+	load          float64
+}
+
+// loads estimates what each group costs a serial line. What is read only while somebody watches counts as if somebody
+// did.
+func (c *channel) loads() (total float64, most share) {
+	for i := range c.devices {
+		dev := &c.devices[i]
+		for g := range dev.groups {
+			s := share{dev.name, dev.groups[g].name, 0}
+			for _, e := range plan(dev.tags, dev.members(g), dev.limits) {
+				s.load += c.cost(&e, thinkingTime).Seconds() / dev.groups[g].period.Seconds()
+			}
+			if dev.disabled {
+				continue
+			}
+			if total += s.load; s.load > most.load {
+				most = s
+			}
+		}
+	}
+	return total, most
+}
+
+// members are the tags of a group that are read.
+func (d *device) members(group int) []int {
+	var members []int
+	for i := range d.tags {
+		if d.tags[i].Group == group && d.tags[i].Access&drivers.ReadOnly != 0 {
+			members = append(members, i)
+		}
+	}
+	return members
+}
+
+// warnOfLoad says when a serial line cannot carry what it is asked for, and what to read less often.
+func (c *channel) warnOfLoad(r *xmltree.Report, e *xmltree.Element) {
+	if c.line == nil || r.HasErrors() {
+		return
+	}
+	if total, most := c.loads(); total > 0.8 {
+		r.Warn(e, "the bus would be busy for about %.0f %% of the time; read group %s of %s less often, which alone makes %.0f %%",
+			100*total, xmltree.Quote(most.group), xmltree.Quote(most.device), 100*most.load)
+	}
+}
+
+// loadText is the estimate for people; empty where there is none.
+func (c *channel) loadText() string {
+	if c.line == nil {
+		return ""
+	}
+	total, _ := c.loads()
+	return fmt.Sprintf(", bus load about %.0f %%", 100*total)
+}
+
+// learn plans a unit anew once it is known how long it takes to answer, because that decides how many registers may be
+// read in vain to save a request. What has been learned from refusals counts for more and stays.
+func (d *driver) learn(u *unit) {
+	thinking, ok := u.tally.trips.thinking()
+	if !ok || u.learned || d.channel.line == nil {
+		return
+	}
+	u.learned = true
+	if u.split {
+		return
+	}
+	u.gap = d.channel.gap(thinking)
+	before := len(u.blocks)
+	if !d.wouldChange(u) {
+		return
+	}
+	d.replan(u)
+	d.log.Info("unit measured, reads planned anew", "unit", u.id, "thinking", thinking, "gap", u.gap, "blocks_before", before, "blocks", len(u.blocks))
+}
+
+// wouldChange tells whether planning with the measured gap gives another number of requests.
+func (d *driver) wouldChange(u *unit) bool {
+	n := 0
+	seen := map[*device]bool{}
+	for _, b := range u.blocks {
+		if seen[b.device] {
+			continue
+		}
+		seen[b.device] = true
+		for g := range b.device.groups {
+			n += len(plan(b.device.tags, b.device.members(g), u.limits(b.device)))
+		}
+	}
+	return n != len(u.blocks)
+}
+
+// limits are those of the device, with what was measured.
+func (u *unit) limits(dev *device) limits {
+	lim := dev.limits
+	if lim.auto && u.gap > 0 {
+		lim.gap = u.gap
+	}
+	return lim
+}
