@@ -12,8 +12,8 @@ import (
 // wired prints everything the parts of a gateway are given, so that two configurations can be compared by what they do.
 func wired(cfg *config.Config) string {
 	var b strings.Builder
-	sc := serverConfig(cfg, make([]identity, len(cfg.Endpoints)))
-	fmt.Fprintf(&b, "%+v\n%v %v\n", sc, cfg.LogLevel, cfg.MaxSockets)
+	sc := serverConfig(cfg, make([]identity, len(cfg.Endpoints)), nil)
+	fmt.Fprintf(&b, "%+v\n%v %v %+v\n", sc, cfg.LogLevel, cfg.MaxSockets, cfg.Registration)
 	for i := range cfg.Endpoints {
 		e := &cfg.Endpoints[i]
 		fmt.Fprintf(&b, "%+v %+v %+v %v %v %s\n", locations(e), checks(e), certificateRequest(&e.Certificate.Settings, cfg.Application.URI),
