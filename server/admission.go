@@ -145,6 +145,7 @@ func (s *Server) channelConfig(e *Endpoint) securechannel.Config {
 	return securechannel.Config{
 		Identity:           e.cfg.Identity,
 		Allowed:            e.offers,
+		AllowLongKeys:      e.cfg.AllowLongKeys,
 		Trust:              e.cfg.Trust,
 		MinLifetime:        l.MinTokenLifetime,
 		MaxLifetime:        l.MaxTokenLifetime,

@@ -69,6 +69,7 @@ type EndpointConfig struct {
 	// issuers that the client sent behind its certificate, as some clients expect.
 	SignatureWithChain bool
 	// Relaxations an administrator may ask for.
+	AllowLongKeys           bool // RSA keys of clients up to 8192 bits; Trust decides as well
 	SkipApplicationURICheck bool // certificate URI against ClientDescription
 	SkipNonceLengthCheck    bool // 32 bytes of client nonce
 	SkipTokenPolicyIDCheck  bool // PolicyId of the UserIdentityToken
@@ -91,6 +92,9 @@ type User struct {
 	// With neither, the user cannot log in by password.
 	Password string
 	Hash     []byte
+	// NoPassword says why the user cannot log in by password; the log shows it
+	// when he tries.
+	NoPassword string
 	// Certificate admits the user with a trusted certificate whose common name
 	// is Name.
 	Certificate bool

@@ -123,6 +123,9 @@ func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.Ex
 	// A secret that does not open and a wrong password are one answer, after
 	// the same work: nothing to tell them apart.
 	if !s.logins.check(t.UserName, password) || err != nil {
+		if why := s.logins.users[t.UserName].NoPassword; why != "" {
+			c.conn.log.Warn("user cannot log in", "user", t.UserName, "reason", why)
+		}
 		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
 	}
 	s.logins.succeeded(client)

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,4 +213,25 @@ func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The administrator reads why an account cannot be used; the client does not.
+func TestUserWithoutPassword_TheLogSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		cfg.Users = append(cfg.Users, User{Name: "os", NoPassword: "accounts of the operating system are not used"})
+		var log bytes.Buffer
+		s, err := New(cfg, testSpace(t), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &rig{Server: s, t: t}
+		c := r.channel(ua.MessageSecurityModeSign)
+		c.mustCreate()
+		c.want(ua.StatusBadIdentityTokenRejected, c.login(c.userToken("os", "")))
+		if !strings.Contains(log.String(), "user=os") || !strings.Contains(log.String(), "operating system") {
+			t.Errorf("log: %s", log.String())
+		}
+		s.closeSession(s.lookup(c.token), true)
+	})
 }

@@ -59,6 +59,7 @@ func serverEndpoint(e *config.Endpoint, id identity) server.EndpointConfig {
 		Identity: id.own, Trust: id.trust,
 		Visible: e.Visible, Discovery: e.Discovery,
 		SignatureWithChain:      e.SignatureWithChain,
+		AllowLongKeys:           e.Overwrites.IgnoreKeyTooLong,
 		SkipApplicationURICheck: e.Overwrites.IgnoreApplicationURI,
 		SkipNonceLengthCheck:    e.Overwrites.IgnoreNonceLength,
 		SkipTokenPolicyIDCheck:  e.Overwrites.IgnoreTokenPolicyID,
@@ -96,6 +97,8 @@ func serverUsers(users []config.User) []server.User {
 		u := &users[i]
 		su := server.User{Name: u.Name, Certificate: u.Auth == config.AuthCertificate}
 		switch {
+		case u.Auth == config.AuthOS:
+			su.NoPassword = "accounts of the operating system (Auth=\"OS\") are not used: write Auth=\"Server\" with a hash of edgeua users hash"
 		case !u.CanLogIn():
 		case u.Hashed():
 			su.Hash = []byte(u.Password)

@@ -27,7 +27,7 @@ func (p *Policy) Verify(key *rsa.PublicKey, signature []byte, data ...[]byte) er
 	if p.IsNone() {
 		return nil
 	}
-	if err := checkKey(key); err != nil {
+	if err := checkKey(key, maxLongKeyBits); err != nil {
 		return err
 	}
 	digest := p.digestOf(data)
@@ -48,7 +48,7 @@ func (p *Policy) Encrypt(key *rsa.PublicKey, plaintext []byte) ([]byte, error) {
 	if p.IsNone() {
 		return plaintext, nil
 	}
-	if err := checkKey(key); err != nil {
+	if err := checkKey(key, maxLongKeyBits); err != nil {
 		return nil, err
 	}
 	var out []byte
@@ -123,9 +123,10 @@ func (p *Policy) digestOf(data [][]byte) []byte {
 	return h.Sum(nil)
 }
 
-// checkKey enforces the key sizes of the policies before any arithmetic is done with a key of a stranger.
-func checkKey(key *rsa.PublicKey) error {
-	if bits := key.N.BitLen(); bits < minKeyBits || bits > maxKeyBits || key.E < 3 || key.E&1 == 0 || key.N.Bit(0) == 0 {
+// checkKey enforces the key sizes of the policies before any arithmetic is done with a key of a stranger. Which of the two upper
+// limits holds is decided where its certificate is read.
+func checkKey(key *rsa.PublicKey, longest int) error {
+	if bits := key.N.BitLen(); bits < minKeyBits || bits > longest || key.E < 3 || key.E&1 == 0 || key.N.Bit(0) == 0 {
 		return denied("RSA key outside the policy's limits", nil)
 	}
 	return nil

@@ -15,7 +15,7 @@ const (
 
 // parseSenderCertificate checks the form of a certificate with optional issuers behind it, and returns the first
 // certificate and its key. Nothing is verified yet. Part 6 (1.05), 6.7.2.3
-func parseSenderCertificate(blob []byte) (leaf []byte, key *rsa.PublicKey, err error) {
+func parseSenderCertificate(blob []byte, longestKey int) (leaf []byte, key *rsa.PublicKey, err error) {
 	leaf, err = splitChain(blob)
 	if err != nil {
 		return nil, nil, err
@@ -28,7 +28,7 @@ func parseSenderCertificate(blob []byte) (leaf []byte, key *rsa.PublicKey, err e
 	if !ok {
 		return nil, nil, denied("certificate without RSA key", nil)
 	}
-	return leaf, key, checkKey(key)
+	return leaf, key, checkKey(key, longestKey)
 }
 
 // splitChain returns the first of the concatenated DER certificates in blob and checks that there is nothing but

@@ -60,10 +60,10 @@ func (c *ClientChannel) identify() (err error) {
 	if c.cfg.Identity == nil {
 		return &Error{Code: ua.StatusBadCertificateInvalid, Op: "no certificate of our own"}
 	}
-	if err := checkKey(&c.cfg.Identity.Key.PublicKey); err != nil {
+	if err := checkKey(&c.cfg.Identity.Key.PublicKey, maxKeyBits); err != nil {
 		return err
 	}
-	c.leaf, c.peerKey, err = parseSenderCertificate(c.cfg.ServerCertificate)
+	c.leaf, c.peerKey, err = parseSenderCertificate(c.cfg.ServerCertificate, maxKeyBits)
 	return err
 }
 

@@ -24,6 +24,8 @@ type Config struct {
 	// Allowed reports whether the endpoint offers this policy in this mode. It is not asked about None, which is always
 	// open so that clients can discover endpoints; whether a Session may use it is for the server to decide.
 	Allowed func(policyURI string, mode ua.MessageSecurityMode) bool
+	// AllowLongKeys admits client certificates with RSA keys up to 8192 bits, where the policies end at 4096.
+	AllowLongKeys bool
 	// Trust decides on a client certificate, given in DER as it was sent: issuers may follow it in the same slice.
 	// It is asked again at each renewal. Only the StatusCodes about validity times, uses, the
 	// ApplicationUri and unknown revocation reach the peer; all else becomes BadSecurityChecksFailed.
@@ -76,12 +78,20 @@ func (cfg *Config) offers(uri string) bool {
 	return cfg.allows(uri, ua.MessageSecurityModeSign) || cfg.allows(uri, ua.MessageSecurityModeSignAndEncrypt)
 }
 
+// longestKey is the longest RSA key of a client in bits.
+func (cfg *Config) longestKey() int {
+	if cfg.AllowLongKeys {
+		return maxLongKeyBits
+	}
+	return maxKeyBits
+}
+
 // allows reports whether a secured mode is offered.
 func (cfg *Config) allows(uri string, mode ua.MessageSecurityMode) bool {
 	if mode != ua.MessageSecurityModeSign && mode != ua.MessageSecurityModeSignAndEncrypt {
 		return false
 	}
-	if cfg.Identity == nil || cfg.Allowed == nil || cfg.Trust == nil || checkKey(&cfg.Identity.Key.PublicKey) != nil {
+	if cfg.Identity == nil || cfg.Allowed == nil || cfg.Trust == nil || checkKey(&cfg.Identity.Key.PublicKey, maxKeyBits) != nil {
 		return false
 	}
 	return cfg.Allowed(uri, mode)

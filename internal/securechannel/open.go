@@ -68,7 +68,7 @@ func (c *Channel) examine(chunk uatcp.Chunk) (*opening, error) {
 	if subtle.ConstantTimeCompare(own[:], h.thumbprint) != 1 {
 		return nil, denied("thumbprint is not that of our certificate", nil)
 	}
-	if o.leaf, o.key, err = parseSenderCertificate(h.sender); err != nil {
+	if o.leaf, o.key, err = parseSenderCertificate(h.sender, c.cfg.longestKey()); err != nil {
 		return nil, err
 	}
 	if c.renewing() && !bytes.Equal(o.leaf, c.leaf) {

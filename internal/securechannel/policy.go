@@ -11,8 +11,9 @@ import (
 
 // Limits of all RSA policies. Part 7 (1.05), 6.6 (SecurityPolicy facets)
 const (
-	minKeyBits = 2048
-	maxKeyBits = 4096
+	minKeyBits     = 2048
+	maxKeyBits     = 4096
+	maxLongKeyBits = 8192 // with Config.AllowLongKeys
 )
 
 // Policy is a security policy: a fixed choice of algorithms. There is one value for each, never changed.

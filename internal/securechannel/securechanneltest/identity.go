@@ -19,7 +19,8 @@ import (
 //go:embed testdata/*.pem
 var keys embed.FS
 
-// Key returns one of the test keys: server2048, client2048, client3072 or server4096.
+// Key returns one of the test keys: server2048, client2048, client3072, client5120 or
+// server4096.
 func Key(name string) *rsa.PrivateKey {
 	text, err := keys.ReadFile("testdata/" + name + ".pem")
 	if err != nil {
