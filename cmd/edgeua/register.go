@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/x509"
 	"net"
 
 	"github.com/gopcua/opcua/ua"
 
+	"github.com/edgeua/edgeua/internal/pki"
 	"github.com/edgeua/edgeua/internal/registration"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
@@ -32,6 +34,7 @@ func (g *gateway) register(ids []identity) {
 		}
 		if c.Identity == nil && ids[i].own != nil {
 			c.Identity, c.Trust = ids[i].own, ids[i].trust
+			g.introduce(ids[i].own.Chain[0])
 		}
 	}
 	if len(c.Server.DiscoveryURLs) == 0 {
@@ -39,4 +42,20 @@ func (g *gateway) register(ids []identity) {
 		return
 	}
 	g.tasks = append(g.tasks, registration.New(c).Run)
+}
+
+// introduce copies the own certificate to the trust list of the discovery
+// server, if the configuration names it.
+func (g *gateway) introduce(own []byte) {
+	dir := g.cfg.Registration.TrustList
+	if dir == "" {
+		return
+	}
+	cert, err := x509.ParseCertificate(own)
+	if err == nil {
+		err = pki.Introduce(cert, dir)
+	}
+	if err != nil {
+		g.log.Warn("own certificate not copied to the trust list of the discovery server", "directory", dir, "err", err)
+	}
 }

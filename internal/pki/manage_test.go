@@ -176,3 +176,18 @@ func TestRead_WritesNothing(t *testing.T) {
 		t.Errorf("left %q", got)
 	}
 }
+
+func TestIntroduce(t *testing.T) {
+	own := issue(t, leafTemplate(), testKey(ownKey), nil).cert
+	dir := filepath.Join(t.TempDir(), "lds/trusted/certs")
+	for range 2 {
+		if err := Introduce(own, dir); err != nil || names(t, dir) != rejectedName(own.Raw) {
+			t.Errorf("%v %q", err, names(t, dir))
+		}
+	}
+	other := filepath.Join(t.TempDir(), "certs")
+	put(t, other+"/gateway.pem", PEM(own.Raw))
+	if err := Introduce(own, other); err != nil || names(t, other) != "gateway.pem" {
+		t.Errorf("known already: %v %q", err, names(t, other))
+	}
+}
