@@ -3,8 +3,8 @@ package config
 import (
 	"bytes"
 	_ "embed"
-	"encoding/xml"
 	"fmt"
+	"strings"
 	"text/template"
 )
 
@@ -63,7 +63,5 @@ func (s Starter) Files() ([]StarterFile, error) {
 
 // escape makes text safe inside an element or an attribute.
 func escape(text string) string {
-	var b bytes.Buffer
-	xml.EscapeText(&b, []byte(text)) // a Buffer takes everything
-	return b.String()
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace(text)
 }
