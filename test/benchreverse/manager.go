@@ -22,9 +22,9 @@ const (
 	honest     = 120 * time.Millisecond // between closes of one client; a faster one is slowed down after 20
 	clients    = 1000
 	alive      = 10
-	clientBar  = 10 << 10 // bytes
-	cpuBar     = 0.01     // of one core
-	calmAfter  = 20 * time.Second
+	clientBar  = 10 << 10         // bytes
+	cpuBar     = 0.01             // of one core
+	calmAfter  = 70 * time.Second // until the back-off of those that are down is the longest
 	watchedFor = 20 * time.Second
 )
 
