@@ -4,7 +4,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 FUZZTIME ?= 20s
 LDFLAGS  := -s -w -buildid= -X main.version=$(VERSION)
 
-.PHONY: help build test race test-386 lint generate fuzz interop netns arm qemu bench bench-codec bench-rss bench-reverse ci clean
+.PHONY: help build test race test-386 lint generate fuzz interop netns arm qemu bench bench-codec bench-rss bench-drivers bench-reverse ci clean
 
 help:
 	@echo 'build       bin/edgeua, static and stripped'
@@ -21,6 +21,7 @@ help:
 	@echo 'bench       requests per second and CPU per request of the binary, beside a TCP echo'
 	@echo 'bench-codec our codec beside that of gopcua'
 	@echo 'bench-rss   idle memory with 2000 tags, and sizes of the binaries'
+	@echo 'bench-drivers the Modbus driver against the wire, and beside a master in C (libmodbus-dev)'
 	@echo 'bench-reverse both ends of reverse connect, and a bridge beside socat'
 	@echo 'ci          everything, as .ci/run does it'
 
@@ -62,6 +63,9 @@ bench:
 
 bench-codec:
 	go test -run '^$$' -bench . ./internal/uabinary
+
+bench-drivers:
+	go run ./test/benchdrivers
 
 bench-rss:
 	go run ./test/bench -sizes

@@ -62,11 +62,11 @@ func TestGapFollowsTheDevice(t *testing.T) {
 		}
 		r.run()
 		after(10 * time.Second)
-		if n := len(r.driver.blocks); n != 2 {
+		if n := int(r.driver.units[0].shape.blocks.Load()); n != 2 {
 			t.Fatalf("%d blocks", n)
 		}
 		after(40 * time.Second)
-		if n := len(r.driver.blocks); n != 1 {
+		if n := int(r.driver.units[0].shape.blocks.Load()); n != 1 {
 			t.Errorf("%d blocks after measuring", n)
 		}
 		r.want("U", ua.StatusOK, 0)

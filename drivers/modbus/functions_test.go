@@ -192,7 +192,7 @@ func TestAnotherDeviceIsPlannedAnew(t *testing.T) {
 		r.run()
 		after(3500 * time.Millisecond)
 		r.want("U", ua.StatusOK, 8)
-		if n := len(r.driver.blocks); n != 2 {
+		if n := int(r.driver.units[0].shape.blocks.Load()); n != 2 {
 			t.Fatalf("%d blocks for a device without the register between", n)
 		}
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7, 0, 8)
@@ -200,7 +200,7 @@ func TestAnotherDeviceIsPlannedAnew(t *testing.T) {
 		r.hangUp()
 		after(3 * time.Second)
 		r.want("U", ua.StatusOK, 8)
-		if n := len(r.driver.blocks); n != 1 {
+		if n := int(r.driver.units[0].shape.blocks.Load()); n != 1 {
 			t.Errorf("%d blocks for another device", n)
 		}
 	})
