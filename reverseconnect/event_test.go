@@ -295,7 +295,9 @@ func TestListener_PushedOutAfterReverseHello(t *testing.T) {
 		synctest.Wait()
 		ours, theirs := net.Pipe()
 		defer ours.Close()
-		go func() { x.calls <- &evictedConn{addressed{theirs, "server:1"}, func() { l.receive(addressed{ours, "server:2"}) }} }()
+		go func() {
+			x.calls <- &evictedConn{addressed{theirs, "server:1"}, func() { l.receive(addressed{ours, "server:2"}) }}
+		}()
 		ours.Write(ReverseHello{ServerURI: "urn:a", EndpointURL: edgeURL}.Append(nil))
 		synctest.Wait()
 		if len(given) > 0 {
