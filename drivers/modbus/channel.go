@@ -64,6 +64,7 @@ type group struct {
 	period     time.Duration
 	phase      time.Duration // first read after the start; negative: spread over the period
 	subscribed bool          // read only what somebody watches
+	once       bool          // read once on each connection, for what does not change
 }
 
 // afterWrite says what follows a write that the device has confirmed.

@@ -157,6 +157,9 @@ func (d *driver) connected(r connection) {
 		}
 	}
 	for _, b := range d.blocks {
+		if b.group.once && !b.slot.Scheduled() {
+			d.schedule.At(b.slot, d.now())
+		}
 		if b.cutOff && b.slot.Scheduled() && b.unit.health.State() != drivers.HealthDemoted {
 			d.schedule.Hasten(b.slot, d.now())
 		}

@@ -41,6 +41,9 @@ func (c *channel) loads() (total float64, most share) {
 		dev := &c.devices[i]
 		for g := range dev.groups {
 			s := share{dev.name, dev.groups[g].name, 0}
+			if dev.groups[g].once {
+				continue
+			}
 			for _, e := range plan(dev.tags, dev.members(g), dev.limits) {
 				s.load += c.cost(&e, thinkingTime).Seconds() / dev.groups[g].period.Seconds()
 			}

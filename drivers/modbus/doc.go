@@ -5,10 +5,12 @@
 // by github.com/goburrow/modbus; its transporters are not used, because they cannot be cancelled and never recover from
 // one late reply. A channel is built of three layers:
 //
-//   - a [drivers.Link] moves bytes (a TCP socket, or a serial port of drivers/serial),
+//   - a [drivers.Link] moves bytes (a socket of drivers/socket, or a serial port of drivers/serial),
 //   - a framer, which is a pure function, finds the reply to a request among the bytes received,
 //   - one goroutine per channel owns the bus: it sends, waits, retries, and publishes the tags.
 //
-// A reply is believed only if transaction, unit, function, and count are those of the request. Left out: function codes
-// other than 1 to 6, 15 and 16, Modbus ASCII, UDP and TLS, and RTU framing over TCP.
+// A reply is believed only if transaction, unit, function, and count are those of the request. The functions 1 to 6, 15,
+// 16, 22 and 23 read and write tags and 43/14 tells who a device is; the framers know the replies of 7, 8, 11, 12, 17, 20,
+// 21 and 24 as well. Left out: more than one request in flight on a connection, devices that dial in, reading a device on
+// a client's Read.
 package modbus

@@ -31,8 +31,6 @@ func everywhere(f modbussim.Fault) func(transport) modbussim.Fault {
 
 func (tr transport) mbap() bool { return tr.name == "TCP" || tr.name == "TLS" || tr.name == "UDP" }
 
-func (tr transport) text() bool { return strings.HasPrefix(tr.name, "ASCII") }
-
 // flipped changes a byte that the framing guards: the CRC or LRC guards data, an MBAP header guards only itself.
 func flipped(tr transport) modbussim.Fault {
 	if tr.mbap() {

@@ -272,6 +272,7 @@ func (p *deviceParser) group(s *xmltree.Settings, name string) group {
 	if s.String("Phase", "auto") != "auto" {
 		g.phase = s.Millis("Phase", 0, 0, g.period)
 	}
-	g.subscribed = s.Choice("PollMode", "Always", "Always", "Subscribed") == "Subscribed"
+	mode := s.Choice("PollMode", "Always", "Always", "Subscribed", "Once")
+	g.subscribed, g.once = mode == "Subscribed", mode == "Once"
 	return g
 }

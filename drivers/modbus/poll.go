@@ -58,6 +58,9 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 		b.refused, b.slot.Period = false, b.group.period
 		d.schedule.At(b.slot, b.good+b.slot.Period)
 	}
+	if b.group.once {
+		d.schedule.Remove(b.slot)
+	}
 	d.publish(b, data)
 	d.alive(b.unit)
 	d.learn(b.unit)

@@ -82,3 +82,30 @@ func TestConnectionsShareTheUnits(t *testing.T) {
 		t.Errorf("%v", report.Problems)
 	}
 }
+
+// What does not change is read once, again after a write, and on each new connection.
+func TestReadOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, patientChannel+dev("", `Period="1000" Phase="0" PollMode="Once"`, oneTag))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.slave.Script(modbussim.Exception(6), modbussim.Exception(6))
+		r.run()
+		after(5500 * time.Millisecond)
+		r.want("T", ua.StatusOK, 7)
+		if n := r.slave.Requests(); n != 3 {
+			t.Errorf("%d requests; it was busy twice", n)
+		}
+		if s := r.write("T", uint16(8)); s != ua.StatusOK {
+			t.Error(s)
+		}
+		after(5 * time.Second)
+		r.want("T", ua.StatusOK, 8)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 9)
+		r.hangUp()
+		after(5 * time.Second)
+		r.want("T", ua.StatusOK, 9)
+		if n := r.slave.Requests(); n != 6 {
+			t.Errorf("%d requests", n)
+		}
+	})
+}
