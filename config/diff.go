@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -153,19 +152,4 @@ func show(v reflect.Value) string {
 		return xmltree.Quote(strings.Trim(fmt.Sprint(v.Interface()), "[]"))
 	}
 	return fmt.Sprint(v.Interface())
-}
-
-// Areas lists the top fields of [Config] that changes touch, each once.
-func Areas(changes []Change) []string {
-	var all []string
-	for _, c := range changes {
-		area := c.Path
-		if i := strings.IndexAny(area, ".["); i >= 0 {
-			area = area[:i]
-		}
-		if !slices.Contains(all, area) {
-			all = append(all, area)
-		}
-	}
-	return all
 }
