@@ -389,17 +389,26 @@ func (subs *sessionSubscriptions) end(code ua.StatusCode) {
 }
 
 // channelLost forgets the parked requests of a SecureChannel that is gone.
-func (subs *sessionSubscriptions) channelLost() {
+// Those that came on the Session's next channel stay.
+func (subs *sessionSubscriptions) channelLost(lost *connection) {
 	subs.mu.Lock()
 	defer subs.mu.Unlock()
-	subs.dropRequests(ua.StatusOK)
 	now := subs.now()
+	for n := subs.requests.len(); n > 0; n-- {
+		if p := subs.requests.pop(); p.call.conn == lost {
+			subs.release(p)
+		} else {
+			subs.requests.push(p, now)
+		}
+	}
 	for _, sub := range subs.all {
 		sub.alive(now)
 		sub.arm(now)
 	}
 }
 
+// dropRequests answers all parked requests with code, or, if it is Good,
+// forgets them because nobody is there to hear it.
 func (subs *sessionSubscriptions) dropRequests(code ua.StatusCode) {
 	for subs.requests.len() > 0 {
 		p := subs.requests.pop()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gopcua/opcua/ua"
@@ -534,6 +535,30 @@ func TestPublish_IdleServerSleeps(t *testing.T) {
 			if !p.keepAlive() || quiet != time.Second {
 				t.Fatalf("keep-alive %v, the timer fires again in %v", p.keepAlive(), quiet)
 			}
+		}
+	})
+}
+
+// The end of a channel takes only its own Publish requests along: the Session
+// may be on the next channel before the server has noticed (Part 4, 5.7.3).
+func TestPublish_RequestsOfTheNextChannelStay(t *testing.T) {
+	inTime(t, nil, func(t *testing.T, r *rig) {
+		s := r.subscriber()
+		s.subscribe(second)
+		s.publish()
+		s.publish()
+		synctest.Wait()
+		subs := &r.lookup(s.token).subs
+		subs.mu.Lock()
+		lost := &connection{}
+		subs.requests.queue[0].call.conn = lost
+		subs.mu.Unlock()
+		subs.channelLost(lost)
+		if n := subs.requests.len(); n != 1 {
+			t.Fatalf("%d requests left, want 1", n)
+		}
+		if p := s.cycle(); !p.keepAlive() {
+			t.Errorf("got %+v instead of a keep-alive", p)
 		}
 	})
 }

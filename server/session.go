@@ -217,7 +217,7 @@ func (s *Server) channelLost(sess *session, c *connection) {
 	case !activated:
 		s.closeSession(sess, true)
 	case lost:
-		s.sessionDetached(sess)
+		s.sessionDetached(sess, c)
 	}
 }
 

@@ -288,7 +288,7 @@ func (s *Server) activate(c *call, sess *session, u *user, before *connection, n
 	c.conn.channel.SetSessionActive(true)
 	s.mu.Unlock()
 	if moved && before != nil {
-		s.sessionDetached(sess)
+		s.sessionDetached(sess, before)
 	}
 	sess.subs.userChanged(u)
 	sess.rest()

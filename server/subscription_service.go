@@ -151,4 +151,4 @@ func (subs *sessionSubscriptions) with(id uint32, do func(sub *subscription, now
 func (s *Server) sessionClosed(sess *session, _ bool) { sess.subs.end(ua.StatusBadSessionClosed) }
 
 // sessionDetached is called when the SecureChannel under a Session is gone.
-func (s *Server) sessionDetached(sess *session) { sess.subs.channelLost() }
+func (s *Server) sessionDetached(sess *session, lost *connection) { sess.subs.channelLost(lost) }
