@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"testing"
+	"time"
 
 	"github.com/gopcua/opcua/ua"
 
@@ -42,6 +43,12 @@ func (r *rig) mustDialPeer(peer Peer, mode ua.MessageSecurityMode, identity *sec
 // wantRefused checks how the connection ended, and with which code for the peer.
 func (c *client) wantRefused(stage uatcp.Stage, code ua.StatusCode) {
 	c.t.Helper()
+	select {
+	case <-c.served.done:
+	case <-time.After(5 * time.Second):
+		c.t.Error("the connection is still open")
+		c.Net.Close()
+	}
 	report := c.served.wait()
 	if !report.Refused || report.Stage != stage || statusOf(report.Err) != code || report.PeerError != nil {
 		c.t.Errorf("%+v, want a refusal with %v at %v", report, code, stage)
