@@ -39,7 +39,7 @@ func TestOverloadedLineIsWarnedOf(t *testing.T) {
 
 func TestSkippedRangesAreNotTouched(t *testing.T) {
 	tags := `<Tag Name="A" Address="h1" Type="UInt16"/><Tag Name="B" Address="h3" Type="UInt16"/><Tag Name="C" Address="h5" Type="UInt16"/>`
-	for skip, want := range map[string]int{"": 1, `<Skip Area="holding" From="2"/>`: 2, `<Skip From="2" To="4"/>`: 2 + 1, `<Skip Area="input" From="2"/>`: 1} {
+	for skip, want := range map[string]int{"": 1, `<Skip Area="holding" From="2"/>`: 2, `<Skip From="2" To="4"/>`: 2 + 1, `<Skip Area="input" From="2"/>`: 1, `<Skip From="3"/>`: 1} {
 		text := strings.Replace(dev("", everySecond, tags), "<Group", skip+"<Group", 1)
 		c := parseGood(t, TCP(), tcpChannel+text)
 		if n := len(plan(c.devices[0].tags, c.devices[0].members(0), c.devices[0].limits)); n != want {

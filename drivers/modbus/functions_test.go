@@ -71,6 +71,21 @@ func TestMaskWriteIsNotBelievedOnALineThatMayEcho(t *testing.T) {
 	})
 }
 
+// As long as nothing tells whether the line echoes, a bit is written in a way that can be believed.
+func TestBitWriteBeforeTheFirstRead(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRTURig(t, "", dev(`Timeout="200"`, `Phase="5000" Period="10000"`, bitTag), false)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 0)
+		r.run()
+		after(10 * time.Millisecond)
+		for _, on := range []bool{true, false} {
+			if s := r.write("B", on); s != ua.StatusOK {
+				t.Errorf("%v: %v", on, s)
+			}
+		}
+	})
+}
+
 func TestWriteAndReadInOneRequest(t *testing.T) {
 	for _, c := range []struct {
 		knows bool
