@@ -168,7 +168,7 @@ func (d *dialler) calm() {
 // ConnectTimeout later.
 func (d *dialler) dialling(ctx context.Context) State {
 	d.update(func(s *TargetStatus) { s.Attempts++ })
-	nc, err := d.call(ctx)
+	nc, err := d.callAside(ctx)
 	switch {
 	case ctx.Err() != nil:
 		if err == nil {
@@ -185,6 +185,18 @@ func (d *dialler) dialling(ctx context.Context) State {
 	d.open[s] = struct{}{}
 	d.sockets.Go(func() { s.run(ctx, &d.Target, d.events) })
 	return d.advance(Announced)
+}
+
+// callAside calls on a goroutine of its own and waits for it: dialling needs a stack several times larger than this
+// goroutine does, which would keep it for as long as it waits for the next attempt.
+func (d *dialler) callAside(ctx context.Context) (nc net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		nc, err = d.call(ctx)
+	}()
+	<-done
+	return nc, err
 }
 
 // call dials and sends the ReverseHello. Part 6 (1.05), 7.1.3

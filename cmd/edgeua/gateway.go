@@ -78,6 +78,11 @@ func (g *gateway) addDevices(space *addressspace.Space) error {
 		}
 		driver := channel.New(g.log)
 		driver.Bind(variables)
+		if n, ok := driver.(drivers.Noder); ok {
+			if err := n.AddNodes(space, ns); err != nil {
+				return fmt.Errorf("channel %s: %w", channel.Name(), err)
+			}
+		}
 		g.drivers = append(g.drivers, driver)
 	}
 	return nil
