@@ -64,7 +64,11 @@ func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gat
 	if err := g.bind(ctx); err != nil {
 		return nil, err
 	}
-	return g, g.bindMetrics(ctx)
+	if err := g.bindMetrics(ctx); err != nil {
+		g.unbind()
+		return nil, err
+	}
+	return g, nil
 }
 
 // addDevices gives all devices one namespace, so that adding one moves no
