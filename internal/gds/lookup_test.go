@@ -107,6 +107,7 @@ func TestLookup_OnFailure(t *testing.T) {
 		d.Reached("opc.tcp://a:1")
 		d.say(nil, "opc.tcp://b:2")
 		d.times(time.Hour)
+		d.Reached("opc.tcp://b:2")
 		d.Failed("opc.tcp://b:2")
 		if n := d.times(time.Minute + time.Second); n != 1 {
 			t.Errorf("asked %d times in the first minute of a new trouble", n)
