@@ -57,7 +57,7 @@ func TestA40_ReadBombs(t *testing.T) {
 // who never reads holds up neither the values of others nor the stop of
 // the server, and what waits for it is bounded.
 func TestA11_NeverRead(t *testing.T) {
-	s := besiege(t, nil)
+	s := besiege(t, brief)
 	s.fill()
 	var all sync.WaitGroup
 	for i := range 8 {
