@@ -99,7 +99,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`<Channel Name="L" Type="ModbusTcp"/>`:                                                      `Host is missing`,
-		`<Channel Name="L" Type="ModbusTcp" Host="192.0.2.1:502"/>`:                                  `"192.0.2.1:502"`,
+		`<Channel Name="L" Type="ModbusTcp" Host="192.0.2.1:502"/>`:                                 `"192.0.2.1:502"`,
 		`<Channel Name="L" Type="ModbusTcp" Host="h" TcpPort="70000"/>`:                             `"70000"`,
 		`<Channel Name="L" Type="ModbusTcp" Host="h" ConnectTimeout="0"/>`:                          `"0"`,
 		tag(`Name="T" Address="h0" Type="UInt8"`):                                                   `UInt8: Int8 and UInt8 go with`,
@@ -184,12 +184,12 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseSerialRefuses(t *testing.T) {
 	for attributes, want := range map[string]string{
-		``:                                     `Port is missing`,
-		`Port="/dev/ttyS0" BaudRate="19201"`:   `19201`,
-		`Port="/dev/ttyS0" DataBits="7"`:       `needs 8`,
-		`Port="/dev/ttyS0" Parity="M"`:         `"M"`,
-		`Port="/dev/ttyS0" LocalEcho="maybe"`:  `"maybe"`,
-		`Port="/dev/ttyS0" Host="192.0.2.1"`: `Host`,
+		``:                                    `Port is missing`,
+		`Port="/dev/ttyS0" BaudRate="19201"`:  `19201`,
+		`Port="/dev/ttyS0" DataBits="7"`:      `needs 8`,
+		`Port="/dev/ttyS0" Parity="M"`:        `"M"`,
+		`Port="/dev/ttyS0" LocalEcho="maybe"`: `"maybe"`,
+		`Port="/dev/ttyS0" Host="192.0.2.1"`:  `Host`,
 	} {
 		_, r := parse(t, RTU(), `<Channel Name="L" Type="ModbusRtu" `+attributes+`/>`)
 		if len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, want) {
