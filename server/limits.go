@@ -84,14 +84,11 @@ type Limits struct {
 	MaxSubscriptionLifetime          time.Duration // 1 h
 	MaxLifetimeCount                 uint32        // 15000
 	MaxPublishRequestsPerSession     int           // 20
-	MaxRetransmissionQueue           int           // NotificationMessages per Session: 40
+	MaxRetransmissionQueue           int           // NotificationMessages per Subscription: 40
 	MaxRetransmissionBytes           int           // per Session: 512 KiB
 	MaxRetransmissionBytesTotal      int64         // 4 MiB
 	MaxNotificationsPerPublish       int           // 1000
 	NotificationBytesTotal           int64         // queued values of all items: 8 MiB
-	MaxTriggeringLinksPerItem        int           // 100
-	MaxFilterOperands                int           // of one where clause: 100
-	MaxFilterDepth                   int           // levels of one where clause: 20
 }
 
 // withDefaults fills in what is zero and puts crossed bounds in order.
@@ -182,9 +179,6 @@ func (l *Limits) subscriptionDefaults() {
 	or(&l.MaxRetransmissionBytesTotal, 4<<20)
 	or(&l.MaxNotificationsPerPublish, 1000)
 	or(&l.NotificationBytesTotal, 8<<20)
-	or(&l.MaxTriggeringLinksPerItem, 100)
-	or(&l.MaxFilterOperands, 100)
-	or(&l.MaxFilterDepth, 20)
 	l.MaxPublishingInterval = max(l.MaxPublishingInterval, l.MinPublishingInterval)
 	l.MaxSubscriptionLifetime = max(l.MaxSubscriptionLifetime, l.MinSubscriptionLifetime)
 	l.AvailableSamplingRates = slices.Clone(l.AvailableSamplingRates)

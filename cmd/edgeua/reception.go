@@ -148,8 +148,12 @@ func (r *reception) receive(ctx context.Context, s *reverseconnect.Session, next
 func (r *reception) alone(who caller) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.visited, who)
-	return len(r.present) == 1 && len(r.visited) == 0
+	for other := range r.visited {
+		if other != who {
+			return false
+		}
+	}
+	return len(r.present) == 1
 }
 
 // finished notes a visit and tells whether it was the last one.
