@@ -31,21 +31,26 @@ func (s Severity) String() string {
 // MarshalText gives the word, for JSON.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// Problem is one finding. Line 0 is the file as a whole; Path is empty where no element is meant.
+// Problem is one finding. Line 0 is the file as a whole, Column 0 the line as a whole; Path is empty where no element is
+// meant.
 type Problem struct {
 	File     string   `json:"file"`
 	Line     int      `json:"line,omitempty"`
+	Column   int      `json:"column,omitempty"` // in bytes, from 1
 	Severity Severity `json:"severity"`
 	Path     string   `json:"path,omitempty"`
 	Message  string   `json:"message"`
 }
 
-// String formats as "file:line: error: path: message".
+// String formats as "file:line: error: path: message", with the column behind the line where it is known.
 func (p Problem) String() string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.Line > 0 {
 		b.WriteString(":" + strconv.Itoa(p.Line))
+	}
+	if p.Column > 0 {
+		b.WriteString(":" + strconv.Itoa(p.Column))
 	}
 	b.WriteString(": " + p.Severity.String() + ": ")
 	if p.Path != "" {
@@ -113,11 +118,14 @@ func (r *Report) at(e *Element, name string, s Severity, format string, args ...
 		r.Add(Problem{Severity: s})
 		return
 	}
-	path := e.Path()
+	p := Problem{File: e.File(), Line: e.Line, Severity: s, Path: e.Path(), Message: fmt.Sprintf(format, args...)}
 	if name != "" {
-		path += "/" + name
+		p.Path += "/" + name
 	}
-	r.Add(Problem{File: e.File(), Line: e.Line, Severity: s, Path: path, Message: fmt.Sprintf(format, args...)})
+	if i := slices.IndexFunc(e.Attrs, func(a Attr) bool { return a.Name == name }); i >= 0 && e.Attrs[i].Line > 0 {
+		p.Line, p.Column = e.Attrs[i].Line, e.Attrs[i].Column
+	}
+	r.Add(p)
 }
 
 // HasErrors tells whether any problem is an error.
@@ -126,7 +134,7 @@ func (r *Report) HasErrors() bool { return r.failed }
 // Sort orders by file, then line, and drops what was said twice.
 func (r *Report) Sort() {
 	slices.SortStableFunc(r.Problems, func(a, b Problem) int {
-		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	seen := make(map[Problem]bool, len(r.Problems))
 	r.Problems = slices.DeleteFunc(r.Problems, func(p Problem) bool {

@@ -20,7 +20,10 @@ import (
 )
 
 // Attr is one attribute; namespace declarations and prefixed attributes are not kept.
-type Attr struct{ Name, Value string }
+type Attr struct {
+	Name, Value  string
+	Line, Column int // where the value stands, from 1; 0: in the start tag. Parse leaves them 0.
+}
 
 // Element is one element with its own text and its children, in the order of the file.
 type Element struct {
@@ -31,7 +34,7 @@ type Element struct {
 	Children []*Element // in file order
 	Parent   *Element   // nil for the root
 
-	file string // set in the root only
+	file string // empty: that of the parent
 }
 
 // Limits bounds what Parse accepts. A zero field means its default.
@@ -229,11 +232,14 @@ func firstWord(b []byte) string {
 
 // File returns the name of the file the element was read from.
 func (e *Element) File() string {
-	for e.Parent != nil {
+	for e.file == "" && e.Parent != nil {
 		e = e.Parent
 	}
 	return e.file
 }
+
+// SetFile names the file of an element, and of what is below it, that was made from another one than its parent.
+func (e *Element) SetFile(file string) { e.file = file }
 
 // Child returns the first child of that name, or nil.
 func (e *Element) Child(name string) *Element {

@@ -28,7 +28,7 @@ func TestParse_PositionsAndContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(root.Attrs) != 1 || root.Attrs[0] != (Attr{"MaxSockets", "3"}) {
+	if len(root.Attrs) != 1 || root.Attrs[0] != (Attr{Name: "MaxSockets", Value: "3"}) {
 		t.Errorf("attributes %v: namespaces must be dropped, the rest kept", root.Attrs)
 	}
 	device := root.Child("Device")
@@ -185,5 +185,28 @@ func walk(t *testing.T, e *Element, depth int) {
 		}
 		line = c.Line
 		walk(t, c, depth+1)
+	}
+}
+
+// What was made from a table stands in another file, and knows its columns.
+func TestProblem_ColumnAndOtherFile(t *testing.T) {
+	root, err := Parse("e.xml", []byte("<EdgeUa>\n<Device Name=\"D\"/></EdgeUa>"), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := root.Child("Device")
+	tag := &Element{Name: "Tag", Line: 7, Parent: device, Attrs: []Attr{{Name: "Name", Value: "T"}, {Name: "Address", Value: "x", Line: 8, Column: 12}}}
+	tag.SetFile("tags.csv")
+	device.Children = append(device.Children, tag)
+	r := &Report{}
+	s := r.Settings(tag)
+	s.Error("Name", "a")
+	s.Error("Address", "b")
+	r.Error(device, "c")
+	want := []string{"tags.csv:7: error: EdgeUa/Device[D]/Tag[T]/Name: a", "tags.csv:8:12: error: EdgeUa/Device[D]/Tag[T]/Address: b", "e.xml:2: error: EdgeUa/Device[D]: c"}
+	for i, p := range r.Problems {
+		if p.String() != want[i] {
+			t.Errorf("%s, want %s", p, want[i])
+		}
 	}
 }
