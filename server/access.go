@@ -36,8 +36,11 @@ type user struct {
 	name        string
 	anonymous   bool
 	certificate [sha256.Size]byte // digest of the X509IdentityToken's; zero without one
-	rights      []Rights          // by namespace index, as of the login
+	rights      []Rights          // by namespace index
+	of          *settings         // the rights are of these
 }
+
+func (u *user) byCertificate() bool { return u.certificate != [sha256.Size]byte{} }
 
 // is reports whether both are the same user, who proved it in the same way.
 func (u *user) is(other *user) bool {
@@ -45,19 +48,20 @@ func (u *user) is(other *user) bool {
 		u.name == other.name && u.anonymous == other.anonymous && u.certificate == other.certificate
 }
 
-// withRights looks up what u may do, once for all requests of the login.
-func (s *Server) withRights(u user) *user {
+// withRights looks up what u may do, once for all requests under these settings.
+func (s *Server) withRights(st *settings, u user) *user {
+	u.of = st
 	for _, uri := range s.space.Namespaces() {
-		u.rights = append(u.rights, s.rightsIn(u.name, uri))
+		u.rights = append(u.rights, st.rightsIn(u.name, uri))
 	}
 	return &u
 }
 
-func (s *Server) rightsIn(name, namespaceURI string) Rights {
-	if s.cfg.Rights == nil {
+func (st *settings) rightsIn(name, namespaceURI string) Rights {
+	if st.cfg.Rights == nil {
 		return AllRights
 	}
-	return s.cfg.Rights(name, namespaceURI)
+	return st.cfg.Rights(name, namespaceURI)
 }
 
 // may reports whether u has all of the wanted rights over n. Nodes that are for
@@ -75,7 +79,7 @@ func (s *Server) rightsOver(u *user, n *addressspace.Node) Rights {
 		return u.rights[index]
 	}
 	if all := s.space.Namespaces(); index < len(all) { // one that is younger than the login
-		return s.rightsIn(u.name, all[index])
+		return u.of.rightsIn(u.name, all[index])
 	}
 	return 0
 }

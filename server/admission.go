@@ -92,7 +92,7 @@ func (b *bucket) fill(now time.Time, rate, burst float64) {
 func (s *Server) admitChannel(c *connection) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.admissions.channels >= s.limits.MaxSecureChannels {
+	if s.admissions.channels >= s.limits().MaxSecureChannels {
 		victim := s.oldestUnused()
 		if victim == nil {
 			return false
@@ -125,7 +125,7 @@ func (a *admissions) leave(c *connection) {
 	}
 }
 
-func transportConfig(l *Limits) uatcp.Config {
+func transportConfig(l *Limits, strangers *uatcp.Budget) uatcp.Config {
 	return uatcp.Config{
 		ReceiveBufferSize: l.BufferSize,
 		SendBufferSize:    l.BufferSize,
@@ -133,15 +133,14 @@ func transportConfig(l *Limits) uatcp.Config {
 		MaxChunkCount:     l.MaxChunkCount,
 		FrameTimeout:      l.FrameTimeout,
 		WriteTimeout:      l.WriteTimeout,
-		Unauthenticated:   uatcp.NewBudget(l.UnauthenticatedBytes),
+		Unauthenticated:   strangers,
 	}
 }
 
 // channelConfig is what SecureChannels of e are opened with. The policy None
 // always opens, for discovery (Part 4 1.05, 5.5.1); whether Sessions may use it
 // is decided in CreateSession.
-func (s *Server) channelConfig(e *Endpoint) securechannel.Config {
-	l := &s.limits
+func (s *Server) channelConfig(e *Endpoint, l *Limits) securechannel.Config {
 	return securechannel.Config{
 		Identity:           e.cfg.Identity,
 		Allowed:            e.offers,

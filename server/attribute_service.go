@@ -46,7 +46,7 @@ func (s *Server) handleRead(c *call, r *uabinary.Reader) {
 		c.fault(ua.StatusBadTimestampsToReturnInvalid)
 		return
 	}
-	if !c.checkCount(len(req.NodesToRead), s.limits.MaxNodesPerRead) {
+	if !c.checkCount(len(req.NodesToRead), s.limits().MaxNodesPerRead) {
 		return
 	}
 	c.send(func(dst []byte) []byte { return s.appendReadResponse(dst, c, req) })
@@ -189,7 +189,7 @@ type deviceWrite struct {
 func (s *Server) handleWrite(c *call, r *uabinary.Reader) {
 	scratch := &c.conn.write
 	req, resp := &scratch.request, &scratch.response
-	if !c.parse(r, req) || !c.checkCount(len(req.NodesToWrite), s.limits.MaxNodesPerWrite) {
+	if !c.parse(r, req) || !c.checkCount(len(req.NodesToWrite), s.limits().MaxNodesPerWrite) {
 		return
 	}
 	resp.Results = resp.Results[:0]

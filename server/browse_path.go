@@ -15,14 +15,14 @@ const allPath = 0xFFFFFFFF
 // visits.
 func (s *Server) handleTranslateBrowsePaths(c *call, r *uabinary.Reader) {
 	var req uabinary.TranslateBrowsePathsToNodeIDsRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.BrowsePaths), s.limits.MaxNodesPerTranslate) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.BrowsePaths), s.limits().MaxNodesPerTranslate) {
 		return
 	}
 	resp := uabinary.TranslateBrowsePathsToNodeIDsResponse{
 		ResponseHeader: c.responseHeader(),
 		Results:        make([]uabinary.BrowsePathResult, len(req.BrowsePaths)),
 	}
-	walk := pathWalk{server: s, call: c, visits: s.limits.MaxTranslateVisits}
+	walk := pathWalk{server: s, call: c, visits: s.limits().MaxTranslateVisits}
 	for i := range req.BrowsePaths {
 		resp.Results[i] = walk.follow(&req.BrowsePaths[i])
 	}
@@ -72,7 +72,7 @@ func (w *pathWalk) check(elements []uabinary.RelativePathElement) ua.StatusCode 
 	switch {
 	case len(elements) == 0:
 		return ua.StatusBadNothingToDo
-	case len(elements) > w.server.limits.MaxPathElements:
+	case len(elements) > w.server.limits().MaxPathElements:
 		return ua.StatusBadTooManyOperations
 	}
 	for i := range elements {

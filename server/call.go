@@ -13,6 +13,10 @@ import (
 // statusBadServerTooBusy is missing among gopcua's constants.
 const statusBadServerTooBusy ua.StatusCode = 0x80EE0000
 
+// additionalInfo of the service is what a client asks for with this bit of
+// returnDiagnostics (Part 4 1.05, 7.33).
+const additionalInfo = 0x04
+
 // call is one request being answered. The connection's own call is reused for
 // the next request; who answers later keeps a detached copy.
 type call struct {
@@ -34,6 +38,7 @@ type call struct {
 	// The response being appended.
 	booked  int           // bytes taken from Server.responses
 	refusal ua.StatusCode // why it becomes a fault; Good: it does not
+	info    string        // what a fault tells a client that asks for AdditionalInfo
 }
 
 // detach copies the call for answering after the handler has returned, from
@@ -56,7 +61,7 @@ func (c *call) detach() call {
 // TimeoutHint. Only a few calls of a Session may wait at a time, so that a slow
 // device holds up nobody else; it reports false, and does nothing, if they do.
 func (c *call) continueAside(run func(ctx context.Context, held *call)) bool {
-	if !c.session.beginAside(c.server.limits.MaxCallsAside) {
+	if !c.session.beginAside(c.server.limits().MaxCallsAside) {
 		return false
 	}
 	held := c.detach()
@@ -123,7 +128,7 @@ func (c *call) checkCount(n, limit int) bool {
 }
 
 // responseHeader is the header of the answer to c, result Good
-// (Part 4 1.05, 7.34). No diagnostics are ever returned.
+// (Part 4 1.05, 7.34), without diagnostics.
 func (c *call) responseHeader() uabinary.ResponseHeader {
 	return uabinary.ResponseHeader{
 		Timestamp:     uabinary.DateTimeOf(time.Now()),
@@ -190,7 +195,7 @@ func (c *call) fits(size int) bool {
 // responseLimit is the largest body, in bytes, that may answer c, beside what
 // the client said in its Hello, which the channel knows.
 func (c *call) responseLimit() uint64 {
-	limit := c.server.limits.MaxResponseSize
+	limit := c.server.limits().MaxResponseSize
 	if c.session != nil && c.session.maxResponse > 0 {
 		limit = min(limit, c.session.maxResponse)
 	}
@@ -210,5 +215,8 @@ func (c *call) fault(code ua.StatusCode) {
 func (c *call) appendFault(dst []byte, code ua.StatusCode) []byte {
 	f := uabinary.ServiceFault{ResponseHeader: c.responseHeader()}
 	f.ResponseHeader.ServiceResult = code
+	if c.info != "" && c.header.ReturnDiagnostics&additionalInfo != 0 {
+		f.ResponseHeader.ServiceDiagnostics = uabinary.DiagnosticInfo{Fields: uabinary.DiagnosticAdditionalInfo, AdditionalInfo: c.info}
+	}
 	return uabinary.AppendMessage(dst, &f)
 }

@@ -26,7 +26,10 @@ type Config struct {
 	// Anonymous also needs a User of the name AnonymousUser when Users is not
 	// nil.
 	Anonymous, UserName, Certificate bool
-	Users                            []User
+	// NoAnonymous says why Anonymous is not offered; the log shows it when
+	// somebody tries.
+	NoAnonymous string
+	Users       []User
 	// UserTrust checks the certificate of a user (leaf, perhaps its chain).
 	// Required with Certificate.
 	UserTrust func(certificate []byte) error

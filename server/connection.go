@@ -22,14 +22,15 @@ import (
 // connection is one TransportConnection with its SecureChannel. It belongs to
 // the goroutine in Serve; channel.Send may be called from any.
 type connection struct {
-	server   *Server
-	ep       *Endpoint
-	nc       net.Conn
-	remote   string // host of the peer
-	log      *slog.Logger
-	progress func(uatcp.Stage)
-	inbound  bool // came by Listen: gives way when channels run out
-	peer     Peer // whom the connection is for
+	server      *Server
+	endpointURL string    // of ep, whatever its settings are
+	ep          *Endpoint // as configured when the connection said Hello
+	nc          net.Conn
+	remote      string // host of the peer
+	log         *slog.Logger
+	progress    func(uatcp.Stage)
+	inbound     bool // came by Listen: gives way when channels run out
+	peer        Peer // whom the connection is for
 
 	stage          uatcp.Stage
 	refused        bool   // by verifyChannel or verifySession
@@ -53,16 +54,17 @@ func newConnection(s *Server, nc net.Conn, ep *Endpoint, progress func(uatcp.Sta
 		progress = func(uatcp.Stage) {}
 	}
 	c := &connection{
-		server:   s,
-		ep:       ep,
-		nc:       nc,
-		remote:   hostOf(nc.RemoteAddr()),
-		log:      s.log.With("remote", nc.RemoteAddr().String()),
-		progress: progress,
-		sessions: make(map[*session]struct{}),
+		server:      s,
+		endpointURL: ep.cfg.URL,
+		ep:          ep,
+		nc:          nc,
+		remote:      hostOf(nc.RemoteAddr()),
+		log:         s.log.With("remote", nc.RemoteAddr().String()),
+		progress:    progress,
+		sessions:    make(map[*session]struct{}),
 	}
 	c.call = call{server: s, conn: c}
-	c.reader = *uabinary.NewReader(nil, &s.limits.Encoding)
+	c.reader = *uabinary.NewReader(nil, &s.limits().Encoding)
 	c.reader.Borrow = true
 	return c
 }
@@ -113,9 +115,13 @@ func (c *connection) panicked(p any) {
 }
 
 func (c *connection) open(ctx context.Context) error {
-	tcp, err := uatcp.Accept(ctx, c.nc, c.server.transport)
+	tcp, err := uatcp.Accept(ctx, c.nc, c.server.settings().transport)
 	if err != nil {
 		return err
+	}
+	if c.ep = c.server.settings().endpoint(c.endpointURL); c.ep == nil {
+		tcp.Fail(errRemoved)
+		return errRemoved
 	}
 	c.url = tcp.EndpointURL()
 	c.advance(uatcp.StageHello)
@@ -194,7 +200,7 @@ func (c *connection) answer(ctx context.Context, req *securechannel.Request) err
 	r.Reset(req.Body)
 	encoding := r.MessageType()
 	start := r.Offset()
-	call.requestID, call.session, call.aside, call.end = req.ID, nil, nil, nil
+	call.requestID, call.session, call.aside, call.end, call.info = req.ID, nil, nil, nil, ""
 	call.arrived = time.Now()
 	call.header = uabinary.RequestHeader{}
 	call.header.Parse(r)

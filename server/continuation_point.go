@@ -11,10 +11,10 @@ type continuations map[continuationPoint]browse
 func (s *Server) holdBrowse(sess *session, b browse) ([]byte, bool) {
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
-	if sess.closed || len(sess.points) >= s.limits.MaxContinuationPoints {
+	if sess.closed || len(sess.points) >= s.limits().MaxContinuationPoints {
 		return nil, false
 	}
-	if s.points.Add(1) > int64(s.limits.MaxContinuationPointsAll) {
+	if s.points.Add(1) > int64(s.limits().MaxContinuationPointsAll) {
 		s.points.Add(-1)
 		return nil, false
 	}

@@ -129,12 +129,12 @@ func (s *Server) publish(node uint32, value func(*uabinary.ServerDiagnosticsSumm
 
 // setState publishes ServerStatus (Part 5 1.05, 12.10).
 func (s *Server) setState(state ua.ServerState, left time.Duration) {
-	b := &s.cfg.BuildInfo
+	b := &s.config().BuildInfo
 	status := uabinary.ServerStatusDataType{
 		StartTime: uabinary.DateTimeOf(s.started),
 		State:     state,
 		BuildInfo: uabinary.BuildInfo{
-			ProductURI:       s.cfg.ProductURI,
+			ProductURI:       s.config().ProductURI,
 			ManufacturerName: b.ManufacturerName,
 			ProductName:      b.ProductName,
 			SoftwareVersion:  b.SoftwareVersion,
@@ -154,7 +154,7 @@ func (s *Server) setState(state ua.ServerState, left time.Duration) {
 // publishCapabilities shows the limits that clients plan by (Part 5 1.05,
 // 6.3.2 and 6.3.11).
 func (s *Server) publishCapabilities() {
-	l := &s.limits
+	l := s.limits()
 	for node, n := range map[uint32]int{
 		id.Server_ServerCapabilities_MaxArrayLength:                                           l.Encoding.MaxArrayLength,
 		id.Server_ServerCapabilities_MaxStringLength:                                          l.Encoding.MaxStringLength,
@@ -177,8 +177,8 @@ func (s *Server) publishCapabilities() {
 	}
 	s.space.SetValue(id.Server_ServerCapabilities_MaxBrowseContinuationPoints, uabinary.Uint16Variant(uint16(min(l.MaxContinuationPoints, math.MaxUint16))))
 	s.space.SetValue(id.Server_ServerCapabilities_MinSupportedSampleRate, uabinary.DoubleVariant(milliseconds(l.MinSamplingInterval)))
-	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.cfg.LocaleIDs)
-	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.cfg.ServerProfiles)
+	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.config().LocaleIDs)
+	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.config().ServerProfiles)
 }
 
 func (s *Server) publishTexts(node uint32, texts []string) {

@@ -19,10 +19,10 @@ func (s *Server) handleFindServers(c *call, r *uabinary.Reader) {
 		return
 	}
 	resp := uabinary.FindServersResponse{ResponseHeader: c.responseHeader()}
-	if len(req.ServerURIs) == 0 || slices.Contains(req.ServerURIs, s.cfg.ApplicationURI) {
+	if len(req.ServerURIs) == 0 || slices.Contains(req.ServerURIs, s.config().ApplicationURI) {
 		resp.Servers = []uabinary.ApplicationDescription{s.applicationFor(c, req.EndpointURL)}
 	}
-	for _, other := range s.cfg.OtherServers {
+	for _, other := range s.config().OtherServers {
 		if len(req.ServerURIs) == 0 || slices.Contains(req.ServerURIs, other.ApplicationURI) {
 			resp.Servers = append(resp.Servers, other)
 		}
@@ -45,7 +45,7 @@ func (s *Server) handleGetEndpoints(c *call, r *uabinary.Reader) {
 
 // checkDiscovery bounds the lists of anybody's request.
 func (s *Server) checkDiscovery(c *call, locales, filter []string) bool {
-	if len(locales) > s.limits.MaxLocales || len(filter) > s.limits.MaxNodesPerBrowse {
+	if len(locales) > s.limits().MaxLocales || len(filter) > s.limits().MaxNodesPerBrowse {
 		c.fault(ua.StatusBadTooManyOperations)
 		return false
 	}
@@ -58,7 +58,7 @@ func (s *Server) visibleEndpoints(c *call, requested string) []uabinary.Endpoint
 	if c.conn.ep.cfg.Visible {
 		list = c.conn.ep.descriptions(c.conn.urlFor(requested))
 	}
-	for _, e := range s.endpoints {
+	for _, e := range s.settings().endpoints {
 		if e != c.conn.ep && e.cfg.Visible {
 			list = append(list, e.descriptions(e.cfg.URL)...)
 		}
@@ -69,9 +69,9 @@ func (s *Server) visibleEndpoints(c *call, requested string) []uabinary.Endpoint
 // application describes this Server with one DiscoveryUrl.
 func (s *Server) application(discoveryURL string) uabinary.ApplicationDescription {
 	return uabinary.ApplicationDescription{
-		ApplicationURI:  s.cfg.ApplicationURI,
-		ProductURI:      s.cfg.ProductURI,
-		ApplicationName: uabinary.LocalizedText{Text: s.cfg.ApplicationName},
+		ApplicationURI:  s.config().ApplicationURI,
+		ProductURI:      s.config().ProductURI,
+		ApplicationName: uabinary.LocalizedText{Text: s.config().ApplicationName},
 		ApplicationType: ua.ApplicationTypeServer,
 		DiscoveryURLs:   []string{discoveryURL},
 	}
@@ -84,7 +84,7 @@ func (s *Server) applicationFor(c *call, requested string) uabinary.ApplicationD
 	if c.conn.ep.cfg.Discovery {
 		app.DiscoveryURLs = []string{c.conn.urlFor(requested)}
 	}
-	for _, e := range s.endpoints {
+	for _, e := range s.settings().endpoints {
 		if e != c.conn.ep && e.cfg.Discovery {
 			app.DiscoveryURLs = append(app.DiscoveryURLs, e.cfg.URL)
 		}

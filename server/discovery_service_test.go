@@ -50,7 +50,7 @@ func TestDiscoveryGetEndpoints(t *testing.T) {
 
 func TestDiscoveryGetEndpoints_BestIsLast(t *testing.T) {
 	r := newRig(t, nil)
-	list := r.endpoints[0].descriptions("opc.tcp://x")
+	list := r.settings().endpoints[0].descriptions("opc.tcp://x")
 	if !slices.IsSortedFunc(list, func(a, b uabinary.EndpointDescription) int { return int(a.SecurityLevel) - int(b.SecurityLevel) }) {
 		t.Error("SignAndEncrypt is not above Sign above None")
 	}
@@ -126,7 +126,7 @@ func TestEndpointURL_FollowsTheClientOnlyToOwnNames(t *testing.T) {
 		{"https://gateway.test:4840", "", own},
 		{"\x00", "\xff", own},
 	} {
-		if got := r.endpoints[0].urlFor(tt.requested, tt.hello); got != tt.want {
+		if got := r.settings().endpoints[0].urlFor(tt.requested, tt.hello); got != tt.want {
 			t.Errorf("urlFor(%q, %q) = %q, want %q", tt.requested, tt.hello, got, tt.want)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // transportProfile is the only transport there is (Part 7, UA-TCP UA-SC UA-Binary).
 const transportProfile = "http://opcfoundation.org/UA-Profile/Transport/uatcp-uasc-uabinary"
 
-// Endpoint is one configured endpoint of a Server.
+// Endpoint is one endpoint of a Server as it was configured at one time.
 type Endpoint struct {
 	server      *Server
 	cfg         EndpointConfig
@@ -38,7 +38,7 @@ type setting struct {
 // URL returns the configured URL.
 func (e *Endpoint) URL() string { return e.cfg.URL }
 
-func (s *Server) newEndpoint(cfg EndpointConfig) (*Endpoint, error) {
+func (s *Server) newEndpoint(cfg EndpointConfig, st *settings) (*Endpoint, error) {
 	e := &Endpoint{server: s, cfg: cfg}
 	e.host, e.port = hostPort(cfg.URL)
 	if cfg.Identity != nil {
@@ -50,7 +50,7 @@ func (s *Server) newEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 		e.hosts = parsed
 	}
 	for _, sec := range cfg.Security {
-		policy, _ := s.cfg.policy(sec.PolicyURI) // checked
+		policy, _ := st.cfg.policy(sec.PolicyURI) // checked
 		if _, old := securechannel.DeprecatedPolicyByURI(sec.PolicyURI); old {
 			s.log.Warn("endpoint offers a deprecated SecurityPolicy, which can be broken", "endpoint", cfg.URL, "policy", policyName(policy))
 		}
@@ -58,7 +58,7 @@ func (s *Server) newEndpoint(cfg EndpointConfig) (*Endpoint, error) {
 			e.settings = append(e.settings, setting{policy, mode})
 		}
 	}
-	e.channel = s.channelConfig(e)
+	e.channel = s.channelConfig(e, &st.limits)
 	return e, nil
 }
 

@@ -24,7 +24,7 @@ const (
 // password is always encrypted with a policy of its own.
 func (e *Endpoint) tokenPolicies(channel *securechannel.Policy) []uabinary.UserTokenPolicy {
 	var policies []uabinary.UserTokenPolicy
-	cfg := &e.server.cfg
+	cfg := e.server.config()
 	if cfg.Anonymous {
 		policies = append(policies, uabinary.UserTokenPolicy{
 			PolicyID: anonymousPolicyID, TokenType: ua.UserTokenTypeAnonymous,
@@ -60,20 +60,20 @@ func (e *Endpoint) secretPolicy(channel *securechannel.Policy) *securechannel.Po
 	if channel.HidesSecrets() {
 		return channel
 	}
-	return e.server.tokenPolicy // None, or Basic128Rsa15
+	return e.server.settings().tokenPolicy // None, or Basic128Rsa15
 }
 
 // authenticate finds out who the UserIdentityToken of an ActivateSession is.
 // Part 4 1.05, 5.7.3.
-func (s *Server) authenticate(c *call, sess *session, req *uabinary.ActivateSessionRequest, nonce []byte) (*user, ua.StatusCode) {
-	token := &req.UserIdentityToken
+func (s *Server) authenticate(c *call, req *uabinary.ActivateSessionRequest, nonce []byte) (*user, ua.StatusCode) {
+	st, token := s.settings(), &req.UserIdentityToken
 	switch {
 	case token.IsNull(), token.TypeID == uabinary.NumericID(0, id.AnonymousIdentityToken_Encoding_DefaultBinary):
-		return s.authenticateAnonymous(sess, token)
+		return s.authenticateAnonymous(c, st, token)
 	case token.TypeID == uabinary.NumericID(0, id.UserNameIdentityToken_Encoding_DefaultBinary):
-		return s.authenticateUserName(c, sess, token, nonce)
+		return s.authenticateUserName(c, st, token, nonce)
 	case token.TypeID == uabinary.NumericID(0, id.X509IdentityToken_Encoding_DefaultBinary):
-		return s.authenticateCertificate(c, sess, req, nonce)
+		return s.authenticateCertificate(c, st, req, nonce)
 	case token.TypeID == uabinary.NumericID(0, id.IssuedIdentityToken_Encoding_DefaultBinary):
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
@@ -81,55 +81,54 @@ func (s *Server) authenticate(c *call, sess *session, req *uabinary.ActivateSess
 }
 
 // authenticateAnonymous: no token at all means anonymous.
-func (s *Server) authenticateAnonymous(sess *session, token *uabinary.ExtensionObject) (*user, ua.StatusCode) {
+func (s *Server) authenticateAnonymous(c *call, st *settings, token *uabinary.ExtensionObject) (*user, ua.StatusCode) {
 	var anonymous uabinary.AnonymousIdentityToken
 	if !token.IsNull() {
-		if token.Decode(&anonymous, &s.limits.Encoding) != nil {
+		if token.Decode(&anonymous, &st.limits.Encoding) != nil {
 			return nil, ua.StatusBadIdentityTokenInvalid
 		}
-		if anonymous.PolicyID != anonymousPolicyID && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
+		if anonymous.PolicyID != anonymousPolicyID && !c.conn.ep.cfg.SkipTokenPolicyIDCheck {
 			return nil, ua.StatusBadIdentityTokenInvalid
 		}
 	}
-	if !s.cfg.Anonymous {
+	if !st.offersAnonymous() {
+		c.conn.log.Warn("anonymous session refused", "reason", st.cfg.NoAnonymous)
+		c.info = "anonymous sessions need EnableAnonymous and a user Anonymous on this server: log in as a user"
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
-	if s.cfg.Users != nil && !s.logins.knows(AnonymousUser) {
-		return nil, ua.StatusBadIdentityTokenRejected
-	}
-	return s.withRights(user{name: AnonymousUser, anonymous: true}), ua.StatusOK
+	return s.withRights(st, user{name: AnonymousUser, anonymous: true}), ua.StatusOK
 }
 
-func (s *Server) authenticateUserName(c *call, sess *session, token *uabinary.ExtensionObject, nonce []byte) (*user, ua.StatusCode) {
+func (s *Server) authenticateUserName(c *call, st *settings, token *uabinary.ExtensionObject, nonce []byte) (*user, ua.StatusCode) {
 	var t uabinary.UserNameIdentityToken
-	if token.Decode(&t, &s.limits.Encoding) != nil || t.UserName == "" {
+	if token.Decode(&t, &st.limits.Encoding) != nil || t.UserName == "" {
 		return nil, ua.StatusBadIdentityTokenInvalid
 	}
-	if !s.cfg.UserName {
+	if !st.cfg.UserName {
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
-	policy := sess.endpoint.secretPolicy(c.conn.channel.Policy())
+	policy := c.conn.ep.secretPolicy(c.conn.channel.Policy())
 	if policy == nil || t.EncryptionAlgorithm != policy.EncryptionAlgorithm() {
 		return nil, ua.StatusBadIdentityTokenInvalid // plain text among others
 	}
-	if t.PolicyID != userNamePolicyIDPrefix+policyName(policy) && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
+	if t.PolicyID != userNamePolicyIDPrefix+policyName(policy) && !c.conn.ep.cfg.SkipTokenPolicyIDCheck {
 		return nil, ua.StatusBadIdentityTokenInvalid
 	}
 	client := c.conn.loginClient()
 	if s.logins.locked(client, c.arrived) {
 		return nil, ua.StatusBadUserAccessDenied
 	}
-	password, err := policy.DecryptSecret(sess.endpoint.cfg.Identity.Key, t.Password, nonce)
+	password, err := policy.DecryptSecret(c.conn.ep.cfg.Identity.Key, t.Password, nonce)
 	// A secret that does not open and a wrong password are one answer, after
 	// the same work: nothing to tell them apart.
-	if !s.logins.check(t.UserName, password) || err != nil {
-		if why := s.logins.users[t.UserName].NoPassword; why != "" {
+	if !st.users.check(t.UserName, password) || err != nil {
+		if why := st.users.byName[t.UserName].NoPassword; why != "" {
 			c.conn.log.Warn("user cannot log in", "user", t.UserName, "reason", why)
 		}
 		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
 	}
 	s.logins.succeeded(client)
-	return s.withRights(user{name: t.UserName}), ua.StatusOK
+	return s.withRights(st, user{name: t.UserName}), ua.StatusOK
 }
 
 // loginFailed holds the refusal back, aside of the connection's other calls.

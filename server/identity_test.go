@@ -41,7 +41,7 @@ func TestSecurityUserNamePassword_Hash(t *testing.T) {
 		{"joe", "secret", true}, {"joe", "hashed", false}, {"nobody", "hashed", false},
 		{AnonymousUser, "", false},
 	} {
-		if got := r.logins.check(tt.name, []byte(tt.password)); got != tt.ok {
+		if got := r.settings().users.check(tt.name, []byte(tt.password)); got != tt.ok {
 			t.Errorf("%s/%s: got %v", tt.name, tt.password, got)
 		}
 	}
@@ -121,8 +121,21 @@ func TestSecurityAdministration_TokenTypesOff(t *testing.T) {
 		r := newRig(t, change)
 		c := r.channel(ua.MessageSecurityModeSign)
 		c.mustCreate()
-		if got := c.activate(anonymousToken(), c.signature()); got != ua.StatusBadIdentityTokenRejected {
-			t.Errorf("anonymous, %s: got %v", name, got)
+		for asked, want := range map[uint32]string{0: "", additionalInfo: "EnableAnonymous and a user Anonymous"} {
+			req := &uabinary.ActivateSessionRequest{ClientSignature: c.signature(), UserIdentityToken: anonymousToken()}
+			req.RequestHeader.ReturnDiagnostics = asked
+			c.info = ""
+			if got := c.do(&req.RequestHeader, req, &uabinary.ActivateSessionResponse{}); got != ua.StatusBadIdentityTokenRejected {
+				t.Errorf("anonymous, %s: got %v", name, got)
+			}
+			if !strings.Contains(c.info, want) || (c.info == "") != (want == "") {
+				t.Errorf("anonymous, %s, asked for %#x: told %q", name, asked, c.info)
+			}
+		}
+		read := &uabinary.ReadRequest{}
+		read.RequestHeader.ReturnDiagnostics = additionalInfo
+		if c.do(&read.RequestHeader, read, &uabinary.ReadResponse{}); c.info != "" {
+			t.Errorf("another fault says %q", c.info)
 		}
 	}
 	r := newRig(t, func(cfg *Config) { cfg.UserName = false })
@@ -174,10 +187,7 @@ func TestSecurityInvalidUserToken_DelaysAndLocks(t *testing.T) {
 
 func TestLoginGuard_TableIsBounded(t *testing.T) {
 	l := Limits{}.withDefaults()
-	g, err := newLoginGuard(&l, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := newLoginGuard(&l)
 	now := time.Now()
 	for i := range 3 * maxLoginClients {
 		client := loginClient{address: string(rune(i + 1))}
@@ -197,7 +207,7 @@ func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 		cfg.Endpoints = append(cfg.Endpoints, second)
 	})
 	seen := make(map[string]uabinary.UserTokenPolicy)
-	for _, e := range r.endpoints {
+	for _, e := range r.settings().endpoints {
 		for _, d := range e.descriptions(e.cfg.URL) {
 			if len(d.UserIdentityTokens) != 3 {
 				t.Errorf("%s: %d policies", d.SecurityPolicyURI, len(d.UserIdentityTokens))
@@ -213,6 +223,26 @@ func TestTokenPolicies_IDsAreUnique(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The administrator reads which of the two switches is missing.
+func TestAnonymousRefused_TheLogSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := testConfig()
+		cfg.Anonymous, cfg.NoAnonymous = false, "there is no users file"
+		var log bytes.Buffer
+		s, err := New(cfg, testSpace(t), slog.New(slog.NewTextHandler(&log, nil)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := (&rig{Server: s, t: t}).channel(ua.MessageSecurityModeSign)
+		c.mustCreate()
+		c.want(ua.StatusBadIdentityTokenRejected, c.activate(anonymousToken(), c.signature()))
+		if !strings.Contains(log.String(), `msg="anonymous session refused"`) || !strings.Contains(log.String(), "there is no users file") {
+			t.Errorf("log: %s", log.String())
+		}
+		s.closeSession(s.lookup(c.token), true)
+	})
 }
 
 // The administrator reads why an account cannot be used; the client does not.

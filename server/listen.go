@@ -86,7 +86,7 @@ func (s *Server) serveInbound(ctx context.Context, nc net.Conn, ep *Endpoint) {
 	var silence *time.Timer
 	c := newConnection(s, nc, ep, func(uatcp.Stage) { silence.Stop() })
 	c.inbound = true
-	silence = time.AfterFunc(s.limits.HelloTimeout, func() { c.drop(errNoHello) })
+	silence = time.AfterFunc(s.limits().HelloTimeout, func() { c.drop(errNoHello) })
 	defer silence.Stop()
 	s.serve(ctx, c)
 }

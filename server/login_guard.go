@@ -1,31 +1,21 @@
 package server
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
-	"fmt"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/bcrypt"
 )
 
 // maxLoginClients bounds what loginGuard remembers.
 const maxLoginClients = 1024
 
-// loginGuard checks passwords and slows down who guesses them. It never
-// locks a user name: only the client that fails waits.
+// loginGuard slows down who guesses passwords. It never locks a user
+// name: only the client that fails waits.
 type loginGuard struct {
-	attempts int
-	window   time.Duration
-	users    map[string]User
-	dummy    []byte // hash compared for users without one; nil if none has one
-
-	checking sync.Mutex // one bcrypt at a time: it is slow on purpose
-
-	mu      sync.Mutex
-	clients map[loginClient]loginRecord // guarded by mu
+	mu       sync.Mutex
+	attempts int                         // guarded by mu
+	window   time.Duration               // guarded by mu
+	clients  map[loginClient]loginRecord // guarded by mu
 }
 
 // loginClient is who guesses: the address and the certificate proven on the
@@ -41,68 +31,16 @@ type loginRecord struct {
 	locked   time.Time // until when; zero if not
 }
 
-func newLoginGuard(l *Limits, users []User) (*loginGuard, error) {
-	g := &loginGuard{
-		attempts: l.MaxBadLogins,
-		window:   l.BadLoginWindow,
-		users:    make(map[string]User, len(users)),
-		clients:  make(map[loginClient]loginRecord),
-	}
-	cost := 0
-	for _, u := range users {
-		if _, twice := g.users[u.Name]; twice {
-			return nil, fmt.Errorf("server: user %q twice", u.Name)
-		}
-		g.users[u.Name] = u
-		if u.Hash == nil {
-			continue
-		}
-		c, err := bcrypt.Cost(u.Hash)
-		if err != nil {
-			return nil, fmt.Errorf("server: user %q: %w", u.Name, err)
-		}
-		cost = max(cost, c)
-	}
-	if cost == 0 {
-		return g, nil
-	}
-	var err error
-	g.dummy, err = bcrypt.GenerateFromPassword([]byte(rand.Text()), cost)
-	return g, err
+func newLoginGuard(l *Limits) *loginGuard {
+	return &loginGuard{attempts: l.MaxBadLogins, window: l.BadLoginWindow, clients: make(map[loginClient]loginRecord)}
 }
 
-// knows reports whether name is a user at all.
-func (g *loginGuard) knows(name string) bool {
-	_, ok := g.users[name]
-	return ok
+// setLimits holds for failures from now on.
+func (g *loginGuard) setLimits(l *Limits) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.attempts, g.window = l.MaxBadLogins, l.BadLoginWindow
 }
-
-// admits reports whether a user of that name may come with a certificate.
-func (g *loginGuard) admits(name string) bool { return g.users[name].Certificate }
-
-// check compares the password of the user name. It takes as long for an
-// unknown user as for a known one.
-func (g *loginGuard) check(name string, password []byte) bool {
-	u, known := g.users[name]
-	want, got := sha256.Sum256([]byte(u.Password)), sha256.Sum256(password)
-	same := subtle.ConstantTimeCompare(want[:], got[:]) == 1
-	if g.dummy == nil {
-		return known && u.hasPassword() && same
-	}
-	hash := u.Hash
-	if hash == nil {
-		hash = g.dummy
-	}
-	g.checking.Lock()
-	hashed := bcrypt.CompareHashAndPassword(hash, password) == nil
-	g.checking.Unlock()
-	if u.Hash != nil {
-		same = hashed
-	}
-	return known && u.hasPassword() && same
-}
-
-func (u *User) hasPassword() bool { return u.Hash != nil || u.Password != "" }
 
 // locked reports whether c has to wait before its next attempt counts.
 func (g *loginGuard) locked(c loginClient, now time.Time) bool {

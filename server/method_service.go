@@ -23,7 +23,7 @@ type methodRun struct {
 // wait run aside, and the call is answered when they have.
 func (s *Server) handleCall(c *call, r *uabinary.Reader) {
 	var req uabinary.CallRequest
-	if !c.parseOwned(r, &req) || !c.checkCount(len(req.MethodsToCall), s.limits.MaxNodesPerMethodCall) {
+	if !c.parseOwned(r, &req) || !c.checkCount(len(req.MethodsToCall), s.limits().MaxNodesPerMethodCall) {
 		return
 	}
 	results := make([]uabinary.CallMethodResult, len(req.MethodsToCall))

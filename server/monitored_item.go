@@ -137,7 +137,7 @@ func (item *monitoredItem) part(dv *uabinary.DataValue) *uabinary.DataValue {
 	size := int32(min(valueSize(part), math.MaxInt32))
 	total := server.totals.partBytes.Add(int64(size) - int64(item.partBytes))
 	item.partBytes = size
-	if size <= short || total <= server.limits.NotificationBytesTotal {
+	if size <= short || total <= server.limits().NotificationBytesTotal {
 		return part
 	}
 	server.totals.partBytes.Add(-int64(size))
@@ -149,7 +149,7 @@ func (item *monitoredItem) part(dv *uabinary.DataValue) *uabinary.DataValue {
 func (item *monitoredItem) enqueue(dv *uabinary.DataValue) {
 	budget := &item.sub.owner.server.totals.queuedBytes
 	size := valueSize(dv)
-	limit := item.sub.owner.server.limits.NotificationBytesTotal
+	limit := item.sub.owner.server.limits().NotificationBytesTotal
 	if item.queue.len() > 0 && budget.Load()+size > limit {
 		item.queue.shrinkTo(item.queue.len(), budget)
 	}

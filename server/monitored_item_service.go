@@ -90,17 +90,17 @@ type itemParameters struct {
 // (Part 4 (1.05), 7.21).
 func (s *Server) reviseItem(item *monitoredItem, req *uabinary.MonitoringParameters) (itemParameters, ua.StatusCode) {
 	numeric := item.node.Variable != nil && s.isNumber(item.node.Variable)
-	filter, status := readFilter(&req.Filter, item.attribute, numeric, &s.limits.Encoding)
+	filter, status := readFilter(&req.Filter, item.attribute, numeric, &s.limits().Encoding)
 	if status != ua.StatusOK {
 		return itemParameters{}, status
 	}
 	p := itemParameters{
 		clientHandle: req.ClientHandle, filter: filter, discardOldest: req.DiscardOldest,
-		queueSize: min(max(req.QueueSize, 1), s.limits.MaxQueueSize),
+		queueSize: min(max(req.QueueSize, 1), s.limits().MaxQueueSize),
 		sampling:  -1,
 	}
 	if req.SamplingInterval >= 0 { // NaN falls to the publishing interval too
-		p.sampling = s.limits.reviseSampling(durationOf(req.SamplingInterval), item.node.Variable)
+		p.sampling = s.limits().reviseSampling(durationOf(req.SamplingInterval), item.node.Variable)
 	}
 	return p, ua.StatusOK
 }
@@ -130,7 +130,7 @@ func (s *Server) isNumber(v *addressspace.Variable) bool {
 
 // addItem puts the item into its Subscription within the limits.
 func (subs *sessionSubscriptions) addItem(id uint32, item *monitoredItem, p itemParameters) ua.StatusCode {
-	limits := &subs.server.limits
+	limits := subs.server.limits()
 	subs.mu.Lock()
 	defer subs.mu.Unlock()
 	sub := subs.find(id)
@@ -219,7 +219,7 @@ func (sub *subscription) modifyItem(req *uabinary.MonitoredItemModifyRequest, ti
 
 func (s *Server) handleSetMonitoringMode(c *call, r *uabinary.Reader) {
 	var req uabinary.SetMonitoringModeRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.MonitoredItemIDs), s.limits.MaxItemsPerCall) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.MonitoredItemIDs), s.limits().MaxItemsPerCall) {
 		return
 	}
 	if req.MonitoringMode > ua.MonitoringModeReporting {
@@ -275,7 +275,7 @@ func (item *monitoredItem) setMode(mode ua.MonitoringMode, now time.Duration) {
 
 func (s *Server) handleDeleteMonitoredItems(c *call, r *uabinary.Reader) {
 	var req uabinary.DeleteMonitoredItemsRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.MonitoredItemIDs), s.limits.MaxItemsPerCall) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.MonitoredItemIDs), s.limits().MaxItemsPerCall) {
 		return
 	}
 	results := make([]ua.StatusCode, len(req.MonitoredItemIDs))
@@ -311,5 +311,5 @@ func (c *call) checkItems(n int, timestamps ua.TimestampsToReturn) bool {
 		c.fault(ua.StatusBadTimestampsToReturnInvalid)
 		return false
 	}
-	return c.checkCount(n, c.server.limits.MaxItemsPerCall)
+	return c.checkCount(n, c.server.limits().MaxItemsPerCall)
 }

@@ -37,7 +37,7 @@ func TestForeignClient_GopcuaEveryPolicyModeAndUser(t *testing.T) {
 		certificateUsers(ann)(cfg)
 		cfg.Limits.MaxConnections, cfg.Limits.MaxConnectionsPerAddress, cfg.Limits.MaxSessions = 100, 100, 100
 	})
-	for _, s := range r.cfg.Endpoints[0].Security {
+	for _, s := range r.config().Endpoints[0].Security {
 		for _, mode := range s.Modes {
 			for _, tt := range []struct {
 				token ua.UserTokenType
@@ -89,7 +89,7 @@ func TestDeprecatedPolicies(t *testing.T) {
 	if n := strings.Count(log.String(), "deprecated SecurityPolicy"); n != 2 {
 		t.Errorf("%d warnings: %s", n, log.String())
 	}
-	endpoints := s.endpoints[0].descriptions(cfg.Endpoints[0].URL)
+	endpoints := s.Endpoint(0).descriptions(cfg.Endpoints[0].URL)
 	for _, e := range endpoints {
 		old := slices.Contains([]string{ua.SecurityPolicyURIBasic128Rsa15, ua.SecurityPolicyURIBasic256}, e.SecurityPolicyURI)
 		for _, other := range endpoints {
@@ -117,7 +117,7 @@ func TestCertificateChain(t *testing.T) {
 			cfg.Endpoints[0].SignatureWithChain = withChain
 		})
 		sent := slices.Concat(serverIdentity().Chain[0], issuer)
-		if got := r.endpoints[0].descriptions(securechanneltest.EndpointURL)[1].ServerCertificate; !bytes.Equal(got, sent) {
+		if got := r.settings().endpoints[0].descriptions(securechanneltest.EndpointURL)[1].ServerCertificate; !bytes.Equal(got, sent) {
 			t.Errorf("GetEndpoints has %d bytes of certificate", len(got))
 		}
 		c := r.channel(ua.MessageSecurityModeSign)
@@ -128,7 +128,7 @@ func TestCertificateChain(t *testing.T) {
 		if !bytes.Equal(resp.ServerCertificate, sent) {
 			t.Errorf("CreateSession has %d bytes of certificate", len(resp.ServerCertificate))
 		}
-		policy, _ := r.cfg.policy(secure)
+		policy, _ := r.config().policy(secure)
 		covered := clientIdentity().Chain[0]
 		if withChain {
 			covered = req.ClientCertificate

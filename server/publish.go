@@ -186,7 +186,7 @@ func (subs *sessionSubscriptions) release(p *parkedPublish) {
 	}
 	p.retained, p.message = nil, nil
 	p.call = call{}
-	if len(subs.free) < subs.server.limits.MaxPublishRequestsPerSession {
+	if len(subs.free) < subs.server.limits().MaxPublishRequestsPerSession {
 		subs.free = append(subs.free, p)
 	}
 }
@@ -334,7 +334,7 @@ func (p *parkedPublish) appendResponse(dst []byte) []byte {
 // with its next Publish request (Part 4 (1.05), 5.14.1.2, transition 27).
 func (subs *sessionSubscriptions) expire(sub *subscription) []*monitoredItem {
 	items := subs.remove(sub)
-	if len(subs.statusChanges) >= subs.server.limits.MaxSubscriptionsPerSession {
+	if len(subs.statusChanges) >= subs.server.limits().MaxSubscriptionsPerSession {
 		subs.statusChanges = slices.Delete(subs.statusChanges, 0, 1)
 	}
 	subs.statusChanges = append(subs.statusChanges, statusChange{

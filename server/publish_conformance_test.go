@@ -387,7 +387,7 @@ func TestPublish_FloodWhileAnAnswerIsStuck(t *testing.T) {
 	for range 1000 {
 		p.call(p.request)
 	}
-	if held := len(subs.outbox) + subs.requests.len(); held > 2*p.r.limits.MaxPublishRequestsPerSession {
+	if held := len(subs.outbox) + subs.requests.len(); held > 2*p.r.limits().MaxPublishRequestsPerSession {
 		t.Errorf("%d requests are held", held)
 	}
 	subs.flushing = false

@@ -58,7 +58,7 @@ const fullMessage = 32 << 10
 // nothing is due. Items that have more to say stay in the ready list.
 func (sub *subscription) appendItems(dst []byte, now time.Duration) ([]byte, int) {
 	count := 0
-	maxBytes := min(fullMessage, sub.owner.server.limits.MaxRetransmissionBytes/2)
+	maxBytes := min(fullMessage, sub.owner.server.limits().MaxRetransmissionBytes/2)
 	for item := sub.ready.first; item != nil && count < sub.maxNotifications; {
 		following := item.next
 		item.settle(now)
@@ -86,7 +86,7 @@ func (sub *subscription) keepAlive(dst []byte) []byte {
 // that no longer fit, by number per Subscription and by bytes per Session.
 func (sub *subscription) retain(m *retainedMessage) {
 	subs := sub.owner
-	limits := &subs.server.limits
+	limits := subs.server.limits()
 	sub.retained = append(sub.retained, m)
 	subs.retainedBytes += len(m.bytes)
 	total := &subs.server.totals.retainedBytes

@@ -15,7 +15,7 @@ func (s *Server) handlePublish(c *call, r *uabinary.Reader) {
 	if !c.parse(r, req) {
 		return
 	}
-	if len(req.SubscriptionAcknowledgements) > s.limits.MaxPublishAcks {
+	if len(req.SubscriptionAcknowledgements) > s.limits().MaxPublishAcks {
 		c.fault(ua.StatusBadTooManyOperations)
 		return
 	}
@@ -38,7 +38,7 @@ func (subs *sessionSubscriptions) publish(c *call, acks []uabinary.SubscriptionA
 	if len(subs.all) == 0 && len(subs.statusChanges) == 0 {
 		return ua.StatusBadNoSubscription
 	}
-	if len(subs.outbox) >= subs.server.limits.MaxPublishRequestsPerSession {
+	if len(subs.outbox) >= subs.server.limits().MaxPublishRequestsPerSession {
 		// The client asks on without reading the answers. This one waits for
 		// them to leave, and so does the connection.
 		return ua.StatusBadTooManyPublishRequests
@@ -49,7 +49,7 @@ func (subs *sessionSubscriptions) publish(c *call, acks []uabinary.SubscriptionA
 		p.results = append(p.results, subs.acknowledge(ack))
 	}
 	idle := subs.requests.len() == 0
-	if subs.requests.len() >= max(subs.server.limits.MaxPublishRequestsPerSession, len(subs.all)+1) {
+	if subs.requests.len() >= max(subs.server.limits().MaxPublishRequestsPerSession, len(subs.all)+1) {
 		oldest := subs.requests.pop()
 		oldest.fault = ua.StatusBadTooManyPublishRequests
 		subs.outbox = append(subs.outbox, oldest)

@@ -11,7 +11,7 @@ import (
 // MaxRequestAge. As long as the clock of the gateway was never set there is
 // nothing to compare with, and a request without a timestamp has no age.
 func (s *Server) tooOld(c *call) bool {
-	limit, sent := s.limits.MaxRequestAge, c.header.Timestamp
+	limit, sent := s.limits().MaxRequestAge, c.header.Timestamp
 	if limit == 0 || sent == 0 || c.arrived.Before(pki.ClockFloor()) {
 		return false
 	}

@@ -190,6 +190,7 @@ type client struct {
 	id     uabinary.NodeID
 	nonce  []byte // of the server
 	handle uint32
+	info   string // AdditionalInfo of the last fault
 	served *served
 }
 
@@ -252,6 +253,7 @@ func (c *client) try(h *uabinary.RequestHeader, req, resp uabinary.Structure) (u
 		if f.ResponseHeader.RequestHandle != c.handle {
 			return 0, errors.New("fault without the request handle")
 		}
+		c.info = f.ResponseHeader.ServiceDiagnostics.AdditionalInfo
 		return f.ResponseHeader.ServiceResult, r.Err()
 	}
 	return 0, errors.New("unexpected response")
@@ -334,7 +336,7 @@ func (c *client) userToken(name, password string) *uabinary.UserNameIdentityToke
 	c.t.Helper()
 	policy, _ := securechannel.PolicyByURI(c.PolicyURI)
 	if policy.IsNone() {
-		policy = c.rig.tokenPolicy
+		policy = c.rig.settings().tokenPolicy
 	}
 	plain := uabinary.AppendUint32(nil, uint32(len(password)+len(c.nonce)))
 	plain = append(append(plain, password...), c.nonce...)
@@ -418,7 +420,7 @@ func (r *rig) bareSession(t testing.TB, conn *connection) *session {
 		server: r.Server, endpoint: conn.ep, id: newSessionID(), token: newToken(),
 		activated: true, timeout: time.Hour, created: time.Now(), seen: time.Now(),
 	}
-	sess.user = r.withRights(user{})
+	sess.user = r.withRights(r.settings(), user{})
 	sess.subs.init(r.Server)
 	sess.subs.userChanged(sess.user)
 	if code := r.addSession(sess, conn); code != ua.StatusOK {

@@ -20,25 +20,21 @@ import (
 //
 // Locks nest in this order: Server.mu, session.mu.
 type Server struct {
-	cfg       Config
-	limits    Limits
-	space     *addressspace.Space
-	log       *slog.Logger
-	endpoints []*Endpoint
-	services  map[uint32]service
-	started   time.Time
-	counters  counters
-	totals    subscriptionTotals
-	points    atomic.Int64 // continuation points of all Sessions
-	logins    *loginGuard
-	// tokenPolicy encrypts passwords on channels that do not.
-	tokenPolicy *securechannel.Policy
-	handshakes  *securechannel.Handshakes
-	reassembly  *uatcp.Budget
-	responses   *uatcp.Budget // large responses on their way
-	transport   uatcp.Config
-	serving     sync.WaitGroup // Serve calls
-	ending      sync.WaitGroup // connections being told that the server stops
+	current         atomic.Pointer[settings]
+	space           *addressspace.Space
+	log             *slog.Logger
+	services        map[uint32]service
+	started         time.Time
+	counters        counters
+	totals          subscriptionTotals
+	points          atomic.Int64 // continuation points of all Sessions
+	logins          *loginGuard
+	handshakes      *securechannel.Handshakes
+	unauthenticated *uatcp.Budget  // frames of strangers
+	reassembly      *uatcp.Budget  // incomplete messages
+	responses       *uatcp.Budget  // large responses on their way
+	serving         sync.WaitGroup // Serve calls
+	ending          sync.WaitGroup // connections being told why they end
 
 	mu          sync.RWMutex
 	sessions    map[uabinary.NodeID]*session // guarded by mu; by authentication token
@@ -50,16 +46,11 @@ type Server struct {
 // New checks cfg and makes a Server on space, where it publishes its status,
 // limits and counters. A nil log discards.
 func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	log = slog.New(limitLog(log.Handler()))
 	s := &Server{
-		cfg:         cfg,
-		limits:      cfg.Limits.withDefaults(),
 		space:       space,
 		log:         log,
 		services:    services(),
@@ -67,25 +58,18 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 		sessions:    make(map[uabinary.NodeID]*session),
 		connections: make(map[*connection]struct{}),
 	}
-	s.admissions.init(&s.limits)
-	s.transport = transportConfig(&s.limits)
-	s.reassembly = uatcp.NewBudget(s.limits.ReassemblyBytesTotal)
-	s.responses = uatcp.NewBudget(s.limits.ResponseBytesTotal)
-	s.handshakes = securechannel.NewHandshakes(s.limits.Handshakes)
-	var err error
-	if s.logins, err = newLoginGuard(&s.limits, cfg.Users); err != nil {
+	l := cfg.Limits.withDefaults()
+	s.unauthenticated = uatcp.NewBudget(l.UnauthenticatedBytes)
+	s.reassembly = uatcp.NewBudget(l.ReassemblyBytesTotal)
+	s.responses = uatcp.NewBudget(l.ResponseBytesTotal)
+	s.handshakes = securechannel.NewHandshakes(l.Handshakes)
+	s.logins = newLoginGuard(&l)
+	st, err := s.newSettings(cfg, nil)
+	if err != nil {
 		return nil, err
 	}
-	if s.tokenPolicy, err = cfg.tokenPolicy(); err != nil {
-		return nil, err
-	}
-	for _, e := range cfg.Endpoints {
-		ep, err := s.newEndpoint(e)
-		if err != nil {
-			return nil, err
-		}
-		s.endpoints = append(s.endpoints, ep)
-	}
+	s.current.Store(st)
+	s.admissions.init(&st.limits)
 	s.setState(ua.ServerStateRunning, 0)
 	s.publishCapabilities()
 	s.publishDiagnostics()
@@ -93,8 +77,9 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 	return s, nil
 }
 
-// Endpoint returns the endpoint at position i of Config.Endpoints.
-func (s *Server) Endpoint(i int) *Endpoint { return s.endpoints[i] }
+// Endpoint returns the endpoint at position i of Config.Endpoints. It stands
+// for the endpoint with its URL, whatever the settings of that are later.
+func (s *Server) Endpoint(i int) *Endpoint { return s.settings().endpoints[i] }
 
 // Serve answers one TransportConnection until it ends, whoever dialled it, and
 // closes it. progress, which may be nil, is called as the connection advances.

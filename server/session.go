@@ -105,11 +105,11 @@ func (s *Server) addSession(sess *session, c *connection) ua.StatusCode {
 	if s.stopping {
 		return ua.StatusBadShutdown
 	}
-	perClient := s.limits.MaxSessionsPerClient
-	if len(c.sessions) >= s.limits.MaxSessionsPerChannel || perClient > 0 && s.sessionsOf(sess.clientURI) >= perClient {
+	perClient := s.limits().MaxSessionsPerClient
+	if len(c.sessions) >= s.limits().MaxSessionsPerChannel || perClient > 0 && s.sessionsOf(sess.clientURI) >= perClient {
 		return ua.StatusBadTooManySessions
 	}
-	if len(s.sessions) >= s.limits.MaxSessions {
+	if len(s.sessions) >= s.limits().MaxSessions {
 		victim := s.oldestNotActivated()
 		if victim == nil {
 			return ua.StatusBadTooManySessions
@@ -117,7 +117,7 @@ func (s *Server) addSession(sess *session, c *connection) ua.StatusCode {
 		s.drop(victim)
 	}
 	sess.mu.Lock()
-	sess.timer = time.AfterFunc(s.limits.ActivationTime, sess.expire)
+	sess.timer = time.AfterFunc(s.limits().ActivationTime, sess.expire)
 	sess.mu.Unlock()
 	s.sessions[sess.token] = sess
 	s.bind(sess, c)
@@ -242,7 +242,7 @@ func (sess *session) rest() time.Duration {
 	}
 	rest := time.Until(sess.seen.Add(sess.timeout))
 	if !sess.activated {
-		rest = time.Until(sess.created.Add(sess.server.limits.ActivationTime))
+		rest = time.Until(sess.created.Add(sess.server.limits().ActivationTime))
 	}
 	if rest > 0 {
 		sess.timer.Reset(rest)

@@ -39,7 +39,7 @@ func (s *Server) handleCreateSession(c *call, r *uabinary.Reader) {
 		ServerNonce:           sess.nonce,
 		ServerCertificate:     sess.endpoint.chain,
 		ServerEndpoints:       sess.endpoint.descriptions(c.conn.urlFor(req.EndpointURL)),
-		MaxRequestMessageSize: s.limits.MaxMessageSize,
+		MaxRequestMessageSize: s.limits().MaxMessageSize,
 	}
 	if err := c.conn.signSession(&resp, &req); err != nil {
 		c.conn.log.Error("server signature failed", "err", err)
@@ -66,7 +66,7 @@ func (s *Server) createSession(c *call, req *uabinary.CreateSessionRequest) (*se
 		clientURI:   shortText(req.ClientDescription.ApplicationURI, maxSessionName),
 		policyURI:   c.conn.channel.Policy().URI(),
 		mode:        c.conn.channel.Mode(),
-		timeout:     s.limits.revisedTimeout(req.RequestedSessionTimeout),
+		timeout:     s.limits().revisedTimeout(req.RequestedSessionTimeout),
 		maxResponse: req.MaxResponseMessageSize,
 		created:     now,
 		seen:        now,
@@ -86,7 +86,7 @@ func (s *Server) checkCreateSession(c *call, req *uabinary.CreateSessionRequest)
 	if !c.conn.ep.offers(channel.Policy().URI(), channel.Mode()) {
 		return ua.StatusBadSecurityPolicyRejected
 	}
-	if req.ServerURI != "" && req.ServerURI != s.cfg.ApplicationURI {
+	if req.ServerURI != "" && req.ServerURI != s.config().ApplicationURI {
 		return ua.StatusBadServerURIInvalid
 	}
 	if err := c.conn.verifySession(req.ClientDescription.ApplicationURI); err != nil {
@@ -196,7 +196,7 @@ func (s *Server) handleActivateSession(c *call, r *uabinary.Reader) {
 
 // activateSession changes nothing unless everything is in order.
 func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateSessionRequest) ua.StatusCode {
-	if len(req.LocaleIDs) > s.limits.MaxLocales {
+	if len(req.LocaleIDs) > s.limits().MaxLocales {
 		return ua.StatusBadTooManyOperations
 	}
 	sess.mu.Lock()
@@ -213,10 +213,10 @@ func (s *Server) activateSession(c *call, sess *session, req *uabinary.ActivateS
 		c.end = err
 		return statusOf(err)
 	}
-	if !sess.signedBy(c.conn, &req.ClientSignature, nonce) {
+	if !c.conn.signed(&req.ClientSignature, nonce) {
 		return ua.StatusBadApplicationSignatureInvalid
 	}
-	u, code := s.authenticate(c, sess, req, nonce)
+	u, code := s.authenticate(c, req, nonce)
 	if code != ua.StatusOK {
 		return code
 	}
@@ -235,15 +235,18 @@ func (sess *session) mayUse(c, current *connection, activated bool) ua.StatusCod
 	if !activated {
 		return ua.StatusBadSecureChannelIDInvalid
 	}
-	if c.ep != sess.endpoint || c.channel.Policy().URI() != sess.policyURI || c.channel.Mode() != sess.mode ||
+	if !c.ep.offers(sess.policyURI, sess.mode) {
+		return ua.StatusBadSecurityPolicyRejected // since its settings have changed
+	}
+	if c.endpointURL != sess.endpoint.cfg.URL || c.channel.Policy().URI() != sess.policyURI || c.channel.Mode() != sess.mode ||
 		!bytes.Equal(c.channel.ClientCertificate(), sess.clientCertificate) {
 		return ua.StatusBadSecurityChecksFailed
 	}
 	return ua.StatusOK
 }
 
-// signedBy checks the signature over our certificate and the last ServerNonce.
-func (sess *session) signedBy(c *connection, sig *uabinary.SignatureData, nonce []byte) bool {
+// signed checks the signature over our certificate and the last ServerNonce.
+func (c *connection) signed(sig *uabinary.SignatureData, nonce []byte) bool {
 	if c.channel.Mode() == ua.MessageSecurityModeNone {
 		return true
 	}
@@ -251,7 +254,7 @@ func (sess *session) signedBy(c *connection, sig *uabinary.SignatureData, nonce 
 	if sig.Algorithm != policy.SignatureAlgorithm() {
 		return false
 	}
-	return sess.endpoint.proves(policy, c.channel.ClientKey(), sig.Signature, nonce)
+	return c.ep.proves(policy, c.channel.ClientKey(), sig.Signature, nonce)
 }
 
 // proves checks a signature over our certificate and a nonce of ours. Some
@@ -267,7 +270,7 @@ func (e *Endpoint) proves(policy *securechannel.Policy, key *rsa.PublicKey, sig,
 func (s *Server) activate(c *call, sess *session, u *user, before *connection, nonce []byte) ua.StatusCode {
 	moved := before != c.conn
 	s.mu.Lock()
-	if moved && len(c.conn.sessions) >= s.limits.MaxSessionsPerChannel {
+	if moved && len(c.conn.sessions) >= s.limits().MaxSessionsPerChannel {
 		s.mu.Unlock()
 		return ua.StatusBadTooManySessions
 	}
@@ -291,6 +294,9 @@ func (s *Server) activate(c *call, sess *session, u *user, before *connection, n
 		s.sessionDetached(sess, before)
 	}
 	sess.subs.userChanged(u)
+	if u.of != s.settings() {
+		s.revise(sess)
+	}
 	sess.rest()
 	return ua.StatusOK
 }

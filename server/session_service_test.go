@@ -66,7 +66,7 @@ func TestSessionBase_RevisedTimeout(t *testing.T) {
 		}
 		c.closeSession()
 	}
-	if got := r.limits.revisedTimeout(math.NaN()); got != time.Hour {
+	if got := r.limits().revisedTimeout(math.NaN()); got != time.Hour {
 		t.Errorf("NaN: got %v", got)
 	}
 }

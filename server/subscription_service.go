@@ -15,7 +15,7 @@ func (s *Server) handleCreateSubscription(c *call, r *uabinary.Reader) {
 	if !c.parse(r, &req) {
 		return
 	}
-	p := s.limits.reviseSubscription(req.RequestedPublishingInterval, req.RequestedLifetimeCount,
+	p := s.limits().reviseSubscription(req.RequestedPublishingInterval, req.RequestedLifetimeCount,
 		req.RequestedMaxKeepAliveCount, req.MaxNotificationsPerPublish, req.Priority)
 	sub, status := c.session.subs.create(p, req.PublishingEnabled)
 	if status != ua.StatusOK {
@@ -39,8 +39,8 @@ func (subs *sessionSubscriptions) create(p subscriptionParameters, enabled bool)
 	if subs.ended {
 		return nil, ua.StatusBadSessionClosed
 	}
-	if len(subs.all) >= s.limits.MaxSubscriptionsPerSession ||
-		!reserve(&s.totals.subscriptions, 1, int64(s.limits.MaxSubscriptions)) {
+	if len(subs.all) >= s.limits().MaxSubscriptionsPerSession ||
+		!reserve(&s.totals.subscriptions, 1, int64(s.limits().MaxSubscriptions)) {
 		return nil, ua.StatusBadTooManySubscriptions
 	}
 	now := subs.now()
@@ -61,7 +61,7 @@ func (s *Server) handleModifySubscription(c *call, r *uabinary.Reader) {
 	if !c.parse(r, &req) {
 		return
 	}
-	p := s.limits.reviseSubscription(req.RequestedPublishingInterval, req.RequestedLifetimeCount,
+	p := s.limits().reviseSubscription(req.RequestedPublishingInterval, req.RequestedLifetimeCount,
 		req.RequestedMaxKeepAliveCount, req.MaxNotificationsPerPublish, req.Priority)
 	known := c.session.subs.with(req.SubscriptionID, func(sub *subscription, now time.Duration) {
 		sub.enterCycle(now)
@@ -82,7 +82,7 @@ func (s *Server) handleModifySubscription(c *call, r *uabinary.Reader) {
 
 func (s *Server) handleSetPublishingMode(c *call, r *uabinary.Reader) {
 	var req uabinary.SetPublishingModeRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.SubscriptionIDs), s.limits.MaxSubscriptionsPerCall) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.SubscriptionIDs), s.limits().MaxSubscriptionsPerCall) {
 		return
 	}
 	results := make([]ua.StatusCode, len(req.SubscriptionIDs))
@@ -100,7 +100,7 @@ func (s *Server) handleSetPublishingMode(c *call, r *uabinary.Reader) {
 
 func (s *Server) handleDeleteSubscriptions(c *call, r *uabinary.Reader) {
 	var req uabinary.DeleteSubscriptionsRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.SubscriptionIDs), s.limits.MaxSubscriptionsPerCall) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.SubscriptionIDs), s.limits().MaxSubscriptionsPerCall) {
 		return
 	}
 	results := make([]ua.StatusCode, len(req.SubscriptionIDs))

@@ -18,32 +18,32 @@ import (
 // whose name is the common name of a trusted certificate, if the client proves
 // with userTokenSignature that it has the key (Part 4 (1.05), 5.7.3.2 and
 // 7.41.5). Trust comes before any arithmetic with the key of a stranger.
-func (s *Server) authenticateCertificate(c *call, sess *session, req *uabinary.ActivateSessionRequest, nonce []byte) (*user, ua.StatusCode) {
-	if !s.cfg.Certificate {
+func (s *Server) authenticateCertificate(c *call, st *settings, req *uabinary.ActivateSessionRequest, nonce []byte) (*user, ua.StatusCode) {
+	if !st.cfg.Certificate {
 		return nil, ua.StatusBadIdentityTokenRejected
 	}
 	var t uabinary.X509IdentityToken
-	if req.UserIdentityToken.Decode(&t, &s.limits.Encoding) != nil || len(t.CertificateData) == 0 {
+	if req.UserIdentityToken.Decode(&t, &st.limits.Encoding) != nil || len(t.CertificateData) == 0 {
 		return nil, ua.StatusBadIdentityTokenInvalid
 	}
-	policy := sess.endpoint.secretPolicy(c.conn.channel.Policy())
-	if policy == nil || t.PolicyID != certificatePolicyIDPrefix+policyName(policy) && !sess.endpoint.cfg.SkipTokenPolicyIDCheck {
+	policy := c.conn.ep.secretPolicy(c.conn.channel.Policy())
+	if policy == nil || t.PolicyID != certificatePolicyIDPrefix+policyName(policy) && !c.conn.ep.cfg.SkipTokenPolicyIDCheck {
 		return nil, ua.StatusBadIdentityTokenInvalid
 	}
 	client := c.conn.loginClient()
 	if s.logins.locked(client, c.arrived) {
 		return nil, ua.StatusBadUserAccessDenied
 	}
-	leaf, err := s.userCertificate(c, t.CertificateData)
+	leaf, err := s.userCertificate(c, st, t.CertificateData)
 	if err != nil {
 		c.conn.log.Warn("user certificate refused", "err", err)
 		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
 	}
-	if !sess.signedByUser(policy, leaf, &req.UserTokenSignature, nonce) {
+	if !c.conn.ep.signedByUser(policy, leaf, &req.UserTokenSignature, nonce) {
 		return nil, s.loginFailed(c, client, ua.StatusBadUserSignatureInvalid)
 	}
 	s.logins.succeeded(client)
-	return s.withRights(user{name: leaf.Subject.CommonName, certificate: sha256.Sum256(leaf.Raw)}), ua.StatusOK
+	return s.withRights(st, user{name: leaf.Subject.CommonName, certificate: sha256.Sum256(leaf.Raw)}), ua.StatusOK
 }
 
 // Why a trusted certificate is not that of a user.
@@ -57,8 +57,8 @@ var (
 
 // userCertificate returns the leaf of a certificate that somebody may log in
 // with. That of an application, ours above all, is nobody's.
-func (s *Server) userCertificate(c *call, der []byte) (*x509.Certificate, error) {
-	if err := s.cfg.UserTrust(der); err != nil {
+func (s *Server) userCertificate(c *call, st *settings, der []byte) (*x509.Certificate, error) {
+	if err := st.cfg.UserTrust(der); err != nil {
 		return nil, err
 	}
 	chain, err := x509.ParseCertificates(der)
@@ -78,14 +78,14 @@ func (s *Server) userCertificate(c *call, der []byte) (*x509.Certificate, error)
 		return nil, errChannelCertificate
 	case application:
 		return nil, errApplication
-	case !s.logins.admits(leaf.Subject.CommonName):
+	case !st.users.admits(leaf.Subject.CommonName):
 		return nil, errNoSuchUser
 	}
 	return leaf, nil
 }
 
 func (s *Server) isOwnKey(key *rsa.PublicKey) bool {
-	for _, e := range s.endpoints {
+	for _, e := range s.settings().endpoints {
 		if e.cfg.Identity != nil && e.cfg.Identity.Key.PublicKey.Equal(key) {
 			return true
 		}
@@ -95,8 +95,8 @@ func (s *Server) isOwnKey(key *rsa.PublicKey) bool {
 
 // signedByUser checks the signature over our certificate and the last
 // ServerNonce.
-func (sess *session) signedByUser(policy *securechannel.Policy, leaf *x509.Certificate, sig *uabinary.SignatureData, nonce []byte) bool {
+func (e *Endpoint) signedByUser(policy *securechannel.Policy, leaf *x509.Certificate, sig *uabinary.SignatureData, nonce []byte) bool {
 	key, _ := leaf.PublicKey.(*rsa.PublicKey)
 	return sig.Algorithm == policy.SignatureAlgorithm() &&
-		sess.endpoint.proves(policy, key, sig.Signature, nonce)
+		e.proves(policy, key, sig.Signature, nonce)
 }

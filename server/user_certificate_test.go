@@ -51,7 +51,7 @@ func (c *client) present(id *securechannel.Identity, change func(*uabinary.X509I
 	c.t.Helper()
 	policy, _ := securechannel.PolicyByURI(c.PolicyURI)
 	if policy.IsNone() {
-		policy = c.rig.tokenPolicy
+		policy = c.rig.settings().tokenPolicy
 	}
 	sig, err := policy.Sign(id.Key, serverIdentity().Chain[0], c.nonce)
 	if err != nil {

@@ -30,7 +30,7 @@ type browse struct {
 // handleBrowse: 5.9.2.
 func (s *Server) handleBrowse(c *call, r *uabinary.Reader) {
 	var req uabinary.BrowseRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.NodesToBrowse), s.limits.MaxNodesPerBrowse) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.NodesToBrowse), s.limits().MaxNodesPerBrowse) {
 		return
 	}
 	if !req.View.ViewID.IsNull() { // there are no Views
@@ -41,7 +41,7 @@ func (s *Server) handleBrowse(c *call, r *uabinary.Reader) {
 		ResponseHeader: c.responseHeader(),
 		Results:        make([]uabinary.BrowseResult, len(req.NodesToBrowse)),
 	}
-	budget := s.limits.MaxBrowseBytes
+	budget := s.limits().MaxBrowseBytes
 	for i := range req.NodesToBrowse {
 		b, code := s.newBrowse(&req.NodesToBrowse[i], req.RequestedMaxReferencesPerNode)
 		if code != ua.StatusOK {
@@ -61,7 +61,7 @@ func (s *Server) newBrowse(d *uabinary.BrowseDescription, most uint32) (browse, 
 		dir:      d.BrowseDirection,
 		classes:  d.NodeClassMask,
 		fields:   ua.BrowseResultMask(d.ResultMask),
-		most:     s.limits.MaxBrowseResults,
+		most:     s.limits().MaxBrowseResults,
 	}
 	if most > 0 && uint64(most) < uint64(b.most) {
 		b.most = int(most)
@@ -167,14 +167,14 @@ func (b *browse) describe(ref *addressspace.Reference, target *addressspace.Node
 // handleBrowseNext: 5.9.3.
 func (s *Server) handleBrowseNext(c *call, r *uabinary.Reader) {
 	var req uabinary.BrowseNextRequest
-	if !c.parse(r, &req) || !c.checkCount(len(req.ContinuationPoints), s.limits.MaxNodesPerBrowse) {
+	if !c.parse(r, &req) || !c.checkCount(len(req.ContinuationPoints), s.limits().MaxNodesPerBrowse) {
 		return
 	}
 	resp := uabinary.BrowseNextResponse{
 		ResponseHeader: c.responseHeader(),
 		Results:        make([]uabinary.BrowseResult, len(req.ContinuationPoints)),
 	}
-	budget := s.limits.MaxBrowseBytes
+	budget := s.limits().MaxBrowseBytes
 	for i, point := range req.ContinuationPoints {
 		b, ok := s.takeBrowse(c.session, point)
 		switch {
@@ -210,7 +210,7 @@ func (s *Server) handleUnregisterNodes(c *call, r *uabinary.Reader) {
 }
 
 func (s *Server) checkRegistered(c *call, nodes []uabinary.NodeID) bool {
-	if !c.checkCount(len(nodes), s.limits.MaxNodesPerRegister) {
+	if !c.checkCount(len(nodes), s.limits().MaxNodesPerRegister) {
 		return false
 	}
 	for _, n := range nodes {
