@@ -14,7 +14,7 @@ help:
 	@echo 'lint        gofmt, go vet, golangci-lint (installs it on first use)'
 	@echo 'generate    writes the generated files again'
 	@echo 'fuzz        every fuzz target for FUZZTIME ($(FUZZTIME))'
-	@echo 'interop     tests with foreign peers: python3-pymodbus, socat, tshark, and npm ci in test/interop'
+	@echo 'interop     tests with foreign peers: python3-pymodbus, libmodbus-dev, gcc, socat, tshark, and npm ci in test/interop'
 	@echo 'netns       two gateways behind NAT, in network namespaces: root, nftables, and what interop needs'
 	@echo 'arm         dist/: binaries for ARMv5, v6, v7 and arm64, built twice and compared'
 	@echo 'qemu        runs them on emulated processors'
