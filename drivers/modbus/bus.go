@@ -44,7 +44,6 @@ type bus struct {
 	wiring
 	link    drivers.Link // nil: not connected
 	cause   error        // why the last link was dropped
-	timer   *time.Timer
 	arrived time.Time // when the last byte of the last reply came
 	total   tally
 	unit    *tally    // of the unit that is asked; nil: none
@@ -85,9 +84,7 @@ const maxBabble = time.Second
 const replyPatience = 30 * time.Millisecond
 
 func newBus(w wiring) *bus {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return &bus{wiring: w, timer: timer, scratch: make([]byte, 0, asciiBytes)}
+	return &bus{wiring: w, scratch: make([]byte, 0, asciiBytes)}
 }
 
 // count counts one, for the bus and for the unit that is asked.
@@ -120,8 +117,16 @@ func (b *bus) lose(cause error) error {
 	return &drivers.Error{Fault: drivers.LinkLost, Err: cause}
 }
 
-// idle takes what comes between requests, so that a stream stays in step and noise is counted.
-func (b *bus) idle(c drivers.Chunk) {
+// idle waits between requests, up to that time, and takes what comes, so that a stream stays in step, noise is counted,
+// and the end of the link is noticed before a request is lost on it.
+func (b *bus) idle(until time.Time) {
+	c, err := b.link.Receive(until)
+	if err != nil {
+		b.drop(err)
+	}
+	if len(c.Data) == 0 {
+		return
+	}
 	b.take(c)
 	if !b.ids || b.lenient {
 		b.add(strays, len(b.pending()))
@@ -213,6 +218,9 @@ func (b *bus) prepare(ctx context.Context, request []byte) error {
 		request[0], request[1] = byte(b.id>>8), byte(b.id)
 		if !b.lenient {
 			b.timedOut = false
+			if isRead(b.asked.pdu) { // ids keep late replies apart, and a read that is lost is repeated
+				return nil
+			}
 			return b.absorb()
 		}
 	}
@@ -241,15 +249,14 @@ func (b *bus) clear() time.Time {
 // absorb takes what is waiting on the link without blocking.
 func (b *bus) absorb() error {
 	for {
-		select {
-		case c, ok := <-b.link.Chunks():
-			if !ok {
-				return b.lose(ended(b.link))
-			}
-			b.take(c)
-		default:
+		c, err := b.link.Receive(time.Time{})
+		switch {
+		case err != nil:
+			return b.lose(err)
+		case len(c.Data) == 0:
 			return nil
 		}
+		b.take(c)
 	}
 }
 
@@ -266,14 +273,13 @@ func (b *bus) quiet(ctx context.Context, ready time.Time) error {
 			b.received = b.received[:0]
 			ready = later(ready, b.lastByte.Add(b.silence))
 		}
-		wait := time.Until(ready)
-		if wait <= 0 {
+		if !ready.After(time.Now()) {
 			return nil
 		}
 		if ready.After(giveUp) {
 			return faultf(drivers.BadReply, "the line is never silent")
 		}
-		if err := b.listen(ctx, wait); err != nil {
+		if err := b.listen(ctx, ready); err != nil {
 			return err
 		}
 	}
@@ -286,19 +292,16 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// listen waits that long for the next bytes; nothing coming is no error.
-func (b *bus) listen(ctx context.Context, d time.Duration) error {
-	b.timer.Reset(d)
-	defer b.timer.Stop()
-	select {
-	case c, ok := <-b.link.Chunks():
-		if !ok {
-			return b.lose(ended(b.link))
-		}
-		b.take(c)
-	case <-b.timer.C:
-	case <-ctx.Done():
+// listen waits up to that time for the next bytes; nothing coming is no error. The end of ctx interrupts the link.
+func (b *bus) listen(ctx context.Context, until time.Time) error {
+	c, err := b.link.Receive(until)
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err()
+	case err != nil:
+		return b.lose(err)
+	case len(c.Data) > 0:
+		b.take(c)
 	}
 	return nil
 }
@@ -319,14 +322,6 @@ func (b *bus) take(c drivers.Chunk) {
 	if b.trace != nil {
 		b.trace("received", c.Data)
 	}
-}
-
-// ended says why a link is over.
-func ended(l drivers.Link) error {
-	if err := l.Err(); err != nil {
-		return err
-	}
-	return errors.New("connection closed")
 }
 
 // await looks for the reply until it is complete or time is up. Time for the first byte and time for the bytes to pass
@@ -355,11 +350,10 @@ func (b *bus) await(ctx context.Context, timeout time.Duration) ([]byte, error) 
 		if len(b.pending()) == 0 {
 			until = first
 		}
-		wait := time.Until(until)
-		if wait <= 0 {
+		if !until.After(time.Now()) {
 			return nil, b.silent(echo)
 		}
-		if err := b.listen(ctx, wait); err != nil {
+		if err := b.listen(ctx, until); err != nil {
 			return nil, err
 		}
 	}

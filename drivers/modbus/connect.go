@@ -148,6 +148,7 @@ func (d *driver) connected(r connection) {
 	c.opened = max(d.now(), 1)
 	c.used = c.opened
 	d.bus.attach(r.link)
+	d.open.Store(&r.link)
 	if port, ok := r.link.(lineCounter); ok {
 		d.port.Store(&port)
 	}

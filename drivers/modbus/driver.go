@@ -15,7 +15,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 )
 
-// driver runs one channel. Everything but writes, wake and stopped is owned by the goroutine of Run.
+// driver runs one channel. Everything but open and the channels is owned by the goroutine of Run.
 type driver struct {
 	channel *channel
 	log     *slog.Logger
@@ -34,9 +34,11 @@ type driver struct {
 	port     atomic.Pointer[lineCounter] // of a serial line that is open; nil: never opened
 	sweepAt  time.Duration               // when to look for stale values
 
+	timer   *time.Timer                  // of sleep
+	open    atomic.Pointer[drivers.Link] // what the driver may be sleeping on; nil: nothing yet
 	writes  chan *job
 	orders  chan func()   // from Methods, to be carried out on the goroutine of the bus
-	wake    chan struct{} // somebody began to watch
+	wake    chan struct{} // somebody began to watch; whoever sends on one of the three calls nudge
 	stopped chan struct{} // closed when no write will be served any more
 }
 
@@ -135,7 +137,7 @@ const (
 
 func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
 	return &driver{
-		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16),
+		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16), timer: time.NewTimer(0),
 		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
 		writes:  make(chan *job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
@@ -168,7 +170,7 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 			v.SetWriter(writer{d, p})
 		}
 		if dev.groups[t.Group].subscribed {
-			v.SetDemand(p.demanded(d.wake))
+			v.SetDemand(d.demanded(p))
 		}
 		points[i] = p
 	}
@@ -181,11 +183,12 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 }
 
 // demanded is the hook that hears of watchers; it must not block.
-func (p *point) demanded(wake chan<- struct{}) func(bool) {
+func (d *driver) demanded(p *point) func(bool) {
 	return func(watched bool) {
 		p.demand.Store(watched)
 		select {
-		case wake <- struct{}{}:
+		case d.wake <- struct{}{}:
+			d.nudge()
 		default:
 		}
 	}
@@ -253,6 +256,7 @@ func (d *driver) now() time.Duration { return time.Since(d.start) }
 func (d *driver) Run(ctx context.Context) error {
 	d.start = time.Now()
 	defer d.shutdown()
+	defer context.AfterFunc(ctx, d.nudge)()
 	for ctx.Err() == nil {
 		d.rest()
 		d.watch()
@@ -316,13 +320,10 @@ func (d *driver) nextWrite() *job {
 	}
 }
 
-// events takes what happened outside without blocking. The end of the link is among it, so that nothing is sent on one
-// that the peer has closed.
+// events takes what happened outside without blocking.
 func (d *driver) events() {
 	for {
 		select {
-		case c, ok := <-d.chunks():
-			d.unasked(c, ok)
 		case r := <-d.connect.done:
 			d.connected(r)
 		case <-d.wake:
@@ -335,17 +336,22 @@ func (d *driver) events() {
 	}
 }
 
-// sleep waits for the next thing to do. One timer serves all tags.
+// sleep waits for the next thing to do: on the link if there is one, which nudge interrupts.
 func (d *driver) sleep(ctx context.Context) {
-	d.bus.timer.Reset(max(0, d.nextTime()-d.now()))
-	defer d.bus.timer.Stop()
+	until := d.nextTime()
+	if d.bus.link != nil {
+		d.bus.idle(d.start.Add(until))
+		return
+	}
+	d.timer.Reset(max(0, until-d.now()))
+	defer d.timer.Stop()
 	writes := d.writes
 	if d.held != nil {
 		writes = nil
 	}
 	select {
 	case <-ctx.Done():
-	case <-d.bus.timer.C:
+	case <-d.timer.C:
 	case r := <-d.connect.done:
 		d.connected(r)
 	case <-d.wake:
@@ -353,17 +359,15 @@ func (d *driver) sleep(ctx context.Context) {
 	case f := <-d.orders:
 		f()
 	case d.held = <-writes:
-	case c, ok := <-d.chunks():
-		d.unasked(c, ok)
 	}
 }
 
-// chunks is what the link brings; nil, which never brings anything, without a link.
-func (d *driver) chunks() <-chan drivers.Chunk {
-	if d.bus.link == nil {
-		return nil
+// nudge makes a driver that sleeps on its link look for what somebody has left in one of its channels. It may be called
+// from any goroutine.
+func (d *driver) nudge() {
+	if l := d.open.Load(); l != nil {
+		(*l).Interrupt()
 	}
-	return d.bus.link.Chunks()
 }
 
 // forever is a time that nothing waits for.
@@ -395,16 +399,6 @@ func (d *driver) nextUse() time.Duration {
 		}
 	}
 	return next
-}
-
-// unasked takes what comes between requests: a late reply, noise, or the end of the link, which is noticed here before
-// a request is lost on it.
-func (d *driver) unasked(c drivers.Chunk, ok bool) {
-	if ok {
-		d.bus.idle(c)
-		return
-	}
-	d.bus.drop(ended(d.bus.link))
 }
 
 // read sends the read request of a block and returns its data, valid until the next request.

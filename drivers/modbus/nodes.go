@@ -204,6 +204,7 @@ func (t *tally) exceptionCounts() uabinary.Variant {
 func (d *driver) order(f func()) ua.StatusCode {
 	select {
 	case d.orders <- f:
+		d.nudge()
 		return ua.StatusOK
 	default:
 		return ua.StatusBadTooManyOperations

@@ -59,7 +59,7 @@ type event struct {
 
 func (e event) String() string {
 	name := strings.TrimPrefix(ua.StatusCodes[e.status].Name, "Status")
-	return fmt.Sprintf("%v %s %v", e.at, name, e.value)
+	return fmt.Sprintf("%v %s %v", e.at.Round(time.Microsecond), name, e.value)
 }
 
 // record collects what is set on a Variable.
@@ -139,12 +139,65 @@ func (r *rig) pipe(serve func(server net.Conn)) (drivers.Link, error) {
 	if r.down.Load() {
 		return nil, errRefused
 	}
-	client, server := net.Pipe()
+	client, server := buffered()
 	go serve(server)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns = append(r.conns, server)
 	return drivers.NewNetLink(client, linkWriteTimeout), nil
+}
+
+// bufferedConn is the slave's end of a pipe that keeps what is written until it is read, as sockets do.
+type bufferedConn struct {
+	net.Conn
+	out  chan []byte
+	gone chan struct{} // closed by Close
+	once sync.Once
+}
+
+func buffered() (client, server net.Conn) {
+	client, end := net.Pipe()
+	b := &bufferedConn{Conn: end, out: make(chan []byte, 1000), gone: make(chan struct{})}
+	go b.forward()
+	return client, b
+}
+
+// forward writes what is left before it closes.
+func (b *bufferedConn) forward() {
+	defer b.Conn.Close()
+	for open := true; open || len(b.out) > 0; {
+		select {
+		case p := <-b.out:
+			if _, err := b.Conn.Write(p); err != nil {
+				return
+			}
+		case <-b.gone:
+			open = false
+		}
+	}
+}
+
+// Read ends the connection when the peer has.
+func (b *bufferedConn) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	if err != nil {
+		_ = b.Close()
+	}
+	return n, err
+}
+
+func (b *bufferedConn) Write(p []byte) (int, error) {
+	select {
+	case <-b.gone:
+		return 0, net.ErrClosed
+	case b.out <- append([]byte(nil), p...):
+		return len(p), nil
+	}
+}
+
+func (b *bufferedConn) Close() error {
+	b.once.Do(func() { close(b.gone) })
+	return b.SetReadDeadline(time.Unix(1, 0))
 }
 
 const linkWriteTimeout = 2 * time.Second

@@ -78,7 +78,7 @@ func newTransportRig(t *testing.T, tr transport, settings, devices string, cert 
 
 func (r *rig) tlsPipe(ctx context.Context, tr transport, cert *tls.Certificate) (drivers.Link, error) {
 	r.dials.Add(1)
-	client, server := net.Pipe()
+	client, server := buffered()
 	go func() {
 		conn := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{*cert}})
 		tr.serve(ctx, conn, r.slave)

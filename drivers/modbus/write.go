@@ -50,6 +50,7 @@ func (w writer) Write(ctx context.Context, dv uabinary.DataValue) ua.StatusCode 
 	j := &job{point: w.p, wire: wire, status: status, done: make(chan ua.StatusCode, 1)}
 	select {
 	case w.d.writes <- j:
+		w.d.nudge()
 	case <-w.d.stopped:
 		return ua.StatusBadShutdown
 	case <-ctx.Done():

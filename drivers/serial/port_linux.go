@@ -34,11 +34,14 @@ type port struct {
 	chunks   chan drivers.Chunk
 	writes   chan []byte
 	wrote    chan error
+	wake     chan struct{} // by Interrupt
 	stop     chan struct{} // closed by Close
 	once     sync.Once
 	tasks    sync.WaitGroup
 
 	err error // owned by pump, to be read after chunks is closed
+
+	timer *time.Timer // of Receive
 
 	// owned by the caller of Write
 	out   []byte
@@ -90,7 +93,7 @@ func (p *port) Counters() (Counters, error) {
 // stale bytes are dropped later, as noise.
 func newPort(d device, side io.Closer) *port {
 	p := &port{device: d, side: side, chunks: make(chan drivers.Chunk, inboxSize), stop: make(chan struct{}),
-		writes: make(chan []byte), wrote: make(chan error, 1)}
+		writes: make(chan []byte), wrote: make(chan error, 1), wake: make(chan struct{}, 1), timer: time.NewTimer(0)}
 	_ = p.device.Flush()
 	p.tasks.Add(2)
 	go p.pump()
@@ -188,9 +191,45 @@ func (p *port) Write(b []byte) error {
 	}
 }
 
-func (p *port) Chunks() <-chan drivers.Chunk { return p.chunks }
+// Receive takes the next chunk from the pump.
+func (p *port) Receive(until time.Time) (drivers.Chunk, error) {
+	wait := time.Until(until)
+	if wait <= 0 {
+		select {
+		case c, ok := <-p.chunks:
+			return p.received(c, ok)
+		default:
+			return drivers.Chunk{}, nil
+		}
+	}
+	p.timer.Reset(wait)
+	defer p.timer.Stop()
+	select {
+	case c, ok := <-p.chunks:
+		return p.received(c, ok)
+	case <-p.timer.C:
+	case <-p.wake:
+	}
+	return drivers.Chunk{}, nil
+}
 
-func (p *port) Err() error { return p.err }
+func (p *port) received(c drivers.Chunk, ok bool) (drivers.Chunk, error) {
+	switch {
+	case ok:
+		return c, nil
+	case p.err != nil:
+		return c, p.err
+	}
+	return c, errors.New("the port is closed")
+}
+
+// Interrupt makes Receive return.
+func (p *port) Interrupt() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
 
 // Close ends the port. When the kernel does not let go of it in time, the goroutines are left behind and Close says so.
 func (p *port) Close() error {

@@ -35,16 +35,14 @@ func open(t *testing.T, c Config) drivers.Link {
 	return l
 }
 
-// next waits for a chunk; the pump needs no help to end a test that fails.
+// next waits for a chunk; false: the link has ended.
 func next(t *testing.T, l drivers.Link) (drivers.Chunk, bool) {
 	t.Helper()
-	select {
-	case c, ok := <-l.Chunks():
-		return c, ok
-	case <-time.After(5 * time.Second):
+	c, err := l.Receive(time.Now().Add(5 * time.Second))
+	if err == nil && len(c.Data) == 0 {
 		t.Fatal("nothing came")
-		return drivers.Chunk{}, false
 	}
+	return c, err == nil
 }
 
 func TestBytesPassBothWays(t *testing.T) {
@@ -102,11 +100,8 @@ func TestHangUpIsNoticed(t *testing.T) {
 	}
 	for {
 		if _, ok := next(t, l); !ok {
-			break
+			return
 		}
-	}
-	if l.Err() == nil {
-		t.Error("no reason")
 	}
 }
 
@@ -241,18 +236,18 @@ func TestReaderIsNeverBlockedAndLossIsTold(t *testing.T) {
 		}
 		synctest.Wait()
 		n := 0
-		for len(p.Chunks()) > 0 {
-			if c := <-p.Chunks(); c.Lost {
+		for len(p.chunks) > 0 {
+			if c := <-p.chunks; c.Lost {
 				t.Error("loss told too soon")
 			}
 			n++
 		}
 		d.in <- []byte("y")
-		if c := <-p.Chunks(); n != inboxSize || !c.Lost {
+		if c := <-p.chunks; n != inboxSize || !c.Lost {
 			t.Errorf("%d chunks kept, then %+v", n, c)
 		}
 		d.in <- []byte("z")
-		if c := <-p.Chunks(); c.Lost {
+		if c := <-p.chunks; c.Lost {
 			t.Error("loss told twice")
 		}
 		if err := p.Close(); err != nil {
@@ -301,4 +296,31 @@ func TestCharacterTime(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", c, got, want)
 		}
 	}
+}
+
+func TestReceiveIsExactAndCanBeInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &port{chunks: make(chan drivers.Chunk, 1), wake: make(chan struct{}, 1), timer: time.NewTimer(0)}
+		go func() {
+			<-time.After(time.Second)
+			p.Interrupt()
+			p.Interrupt() // once is enough
+			<-time.After(time.Second)
+			p.chunks <- drivers.Chunk{Data: []byte("x")}
+		}()
+		for _, want := range []struct {
+			wait, took time.Duration
+			data       string
+		}{{10 * time.Millisecond, 10 * time.Millisecond, ""}, {time.Minute, 990 * time.Millisecond, ""}, {0, 0, ""}, {time.Minute, 0, ""}, {time.Minute, time.Second, "x"}} {
+			begin := time.Now()
+			c, err := p.Receive(begin.Add(want.wait))
+			if string(c.Data) != want.data || err != nil || time.Since(begin) != want.took {
+				t.Errorf("%q %v after %v, want %+v", c.Data, err, time.Since(begin), want)
+			}
+		}
+		close(p.chunks)
+		if _, err := p.Receive(time.Time{}); err == nil {
+			t.Error("the end does not show")
+		}
+	})
 }
