@@ -141,7 +141,7 @@ type Overwrites struct {
 
 // Tokens says which kinds of UserIdentityToken are offered.
 type Tokens struct {
-	Anonymous   bool // enabled, and where there is a users file, the user Anonymous is in it
+	Anonymous   bool // both switches: EnableAnonymous, and the user Anonymous in the users file
 	UserName    bool
 	Certificate bool
 	PolicyURI   string // protects passwords on endpoints without security

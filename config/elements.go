@@ -236,7 +236,7 @@ func overwriteElements() []Element {
 
 func tokenElements() []Element {
 	rows := []Element{
-		row("EnableAnonymous", Bool, "false", "true", Honour, "offers sessions without a user; the users file, if there is one, must have the user Anonymous as well"),
+		row("EnableAnonymous", Bool, "false", "true", Honour, "offers sessions without a user; the second switch is the user Anonymous with Auth=\"None\" in TcUaSecurityConfig.xml"),
 		row("EnableUserPw", Bool, "true", "true", Honour, "offers user name and password"),
 		row("EnableCertificate", Bool, "false", "true", Honour, "offers user certificates; a user with Auth=\"Certificate\" logs in with a trusted one whose common name is his Name"),
 		row("SecurityPolicy", Text, basic256Sha256, basic256Sha256, Honour, "policy that protects passwords on endpoints without security"),

@@ -73,7 +73,7 @@ func TestSample_IsSecureAndLocal(t *testing.T) {
 func TestSample_WithoutUsers(t *testing.T) {
 	opts, dir := sample(t, "")
 	_, report := Load(opts)
-	if got := short(report, dir); len(got) != 1 || !strings.HasSuffix(got[0], "nobody can open a session: there is no TcUaSecurityConfig.xml with users") {
+	if got := short(report, dir); len(got) != 1 || !strings.HasSuffix(got[0], "nobody can open a session: there is no TcUaSecurityConfig.xml; "+usersRemedy) {
 		t.Error(got)
 	}
 }

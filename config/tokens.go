@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/gopcua/opcua/ua"
 
@@ -11,8 +13,8 @@ import (
 // AnonymousUser is the user that must exist in the users file, with Auth="None", for sessions without a user.
 const AnonymousUser = "Anonymous"
 
-// identities reads which tokens are offered and who the users are. Without a users file nobody but, if enabled,
-// Anonymous gets in; a re-implementation must not be open where the original is closed.
+// identities reads which tokens are offered and who the users are. Without a users file nobody gets in: the original
+// waits for its initialisation then, and must not be closed where this server is open.
 func (l *loader) identities(main section) {
 	s := main.block("UserIdentityTokens")
 	l.cfg.Tokens = Tokens{
@@ -32,16 +34,7 @@ func (l *loader) identities(main section) {
 	if l.refused {
 		return // what the users file says is not known
 	}
-	if l.cfg.Users != nil {
-		l.anonymousUser(s, file)
-	}
-	if l.cfg.Tokens.Anonymous {
-		may := "read and write everything"
-		if l.cfg.Users != nil {
-			may = "do what the user " + AnonymousUser + " may"
-		}
-		l.report.Warn(s.at("EnableAnonymous"), "anyone can %s without a user name, on every endpoint that the client may use", may)
-	}
+	l.anonymousUser(s, file)
 	l.nobody(main, s, file)
 }
 
@@ -75,23 +68,47 @@ func (l *loader) tokenPolicy(s section) {
 	l.cfg.Tokens.PolicyURI = basic256Sha256
 }
 
+// NoAnonymous says which of the two switches is missing when anonymous sessions are refused. It is empty when they are not.
+func (c *Config) NoAnonymous() string {
+	switch {
+	case c.Tokens.Anonymous:
+		return ""
+	case c.anonymous() != nil:
+		return "EnableAnonymous is not true in " + MainName
+	case c.Users == nil:
+		return fmt.Sprintf("there is no %s with a user %s with Auth=\"None\"", UsersName, AnonymousUser)
+	}
+	return fmt.Sprintf("%s has no user %s with Auth=\"None\"", UsersName, AnonymousUser)
+}
+
+// anonymous is the second switch; nil if it is not there.
+func (c *Config) anonymous() *User {
+	i := slices.IndexFunc(c.Users, func(u User) bool { return u.Name == AnonymousUser && u.Auth == AuthNone })
+	if i < 0 {
+		return nil
+	}
+	return &c.Users[i]
+}
+
 // anonymousUser applies that anonymous sessions need both switches, and says which one is missing.
 func (l *loader) anonymousUser(s section, file string) {
-	var user *User
-	for i := range l.cfg.Users {
-		if l.cfg.Users[i].Name == AnonymousUser && l.cfg.Users[i].Auth == AuthNone {
-			user = &l.cfg.Users[i]
-		}
-	}
+	enabled, user := l.cfg.Tokens.Anonymous, l.cfg.anonymous()
+	l.cfg.Tokens.Anonymous = enabled && user != nil
 	switch {
-	case l.cfg.Tokens.Anonymous && user == nil:
+	case l.cfg.Tokens.Anonymous:
+		l.report.Warn(s.at("EnableAnonymous"), "anyone can do what the user %s may without a user name, on every endpoint that the client may use", AnonymousUser)
+	case enabled && l.cfg.Users == nil:
+		l.report.Warn(s.at("EnableAnonymous"), "has no effect: there is no %s, which must have the user %s with Auth=\"None\": %s, or write false", file, AnonymousUser, usersRemedy)
+	case enabled:
 		l.report.Warn(s.at("EnableAnonymous"), "has no effect: %s has no user %s with Auth=\"None\"; add it, or write false", file, AnonymousUser)
-		l.cfg.Tokens.Anonymous = false
-	case !l.cfg.Tokens.Anonymous && user != nil:
+	case user != nil:
 		l.report.Add(xmltree.Problem{File: file, Line: user.Line, Path: UsersPath(user.Name),
 			Message: "has no effect: EnableAnonymous is not true in " + l.opts.Main})
 	}
 }
+
+// usersRemedy says where a missing users file comes from.
+const usersRemedy = "copy it from the TwinCAT machine, or write one (edgeua users --help shows it)"
 
 // nobody warns when no session can be opened at all.
 func (l *loader) nobody(main, s section, file string) {
@@ -111,7 +128,7 @@ func (l *loader) nobody(main, s section, file string) {
 	case !l.cfg.Tokens.UserName && !l.cfg.Tokens.Certificate:
 		l.report.Warn(at, "nobody can open a session: neither EnableAnonymous nor EnableUserPw nor EnableCertificate is in effect")
 	case l.cfg.Users == nil:
-		l.report.Warn(at, "nobody can open a session: there is no %s with users", file)
+		l.report.Warn(at, "nobody can open a session: there is no %s; %s", file, usersRemedy)
 	default:
 		l.report.Warn(at, "nobody can open a session: %s has no user who can log in", file)
 	}

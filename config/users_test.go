@@ -98,20 +98,23 @@ func TestUsers_AnonymousNeedsBoth(t *testing.T) {
 	const enabled = "<UserIdentityTokens><EnableAnonymous>true</EnableAnonymous></UserIdentityTokens>"
 	with := strings.Replace(oneUser, "</Users>", `<User Name="Anonymous" Auth="None" IsRoot="true"/></Users>`, 1)
 	const open = "4: warning: UserIdentityTokens/EnableAnonymous: anyone can do what the user Anonymous may without a user name, on every endpoint that the client may use"
+	const ignored = "4: warning: UserIdentityTokens/EnableAnonymous: has no effect: "
+	const nobody = "4: warning: UserIdentityTokens: nobody can open a session: "
 	for name, tc := range map[string]struct {
 		server, users string
-		want          string
+		want          []string
 		anonymous     bool
 	}{
-		"both":        {enabled, with, open, true},
-		"no file":     {enabled, "-", strings.Replace(open, "do what the user Anonymous may", "read and write everything", 1), true},
-		"user only":   {"", with, `TcUaSecurityConfig.xml:1: warning: TcUaSecurityConfig/Users/User[Anonymous]: has no effect: EnableAnonymous is not true in TcUaServerConfig.xml`, false},
-		"switch only": {enabled, oneUser, `4: warning: UserIdentityTokens/EnableAnonymous: has no effect: TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`, false},
-		"neither":     {"", "-", "2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: there is no TcUaSecurityConfig.xml with users", false},
+		"both":        {enabled, with, []string{open}, true},
+		"file empty":  {enabled, "<TcUaSecurityConfig/>", []string{ignored + `TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`, nobody + "TcUaSecurityConfig.xml has no user who can log in"}, false},
+		"no file":     {enabled, "-", []string{ignored + `there is no TcUaSecurityConfig.xml, which must have the user Anonymous with Auth="None": ` + usersRemedy + `, or write false`, nobody + "there is no TcUaSecurityConfig.xml; " + usersRemedy}, false},
+		"user only":   {"", with, []string{`TcUaSecurityConfig.xml:1: warning: TcUaSecurityConfig/Users/User[Anonymous]: has no effect: EnableAnonymous is not true in TcUaServerConfig.xml`}, false},
+		"switch only": {enabled, oneUser, []string{ignored + `TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`}, false},
+		"neither":     {"", "-", []string{"2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: there is no TcUaSecurityConfig.xml; " + usersRemedy}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if cfg := (setup{server: tc.server, users: tc.users}).expect(t, tc.want); cfg.Tokens.Anonymous != tc.anonymous {
-				t.Errorf("anonymous %t", cfg.Tokens.Anonymous)
+			if cfg := (setup{server: tc.server, users: tc.users}).expect(t, tc.want...); cfg.Tokens.Anonymous != tc.anonymous || tc.anonymous != (cfg.NoAnonymous() == "") {
+				t.Errorf("%+v", cfg.Tokens)
 			}
 		})
 	}

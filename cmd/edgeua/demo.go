@@ -31,6 +31,8 @@ var (
 	demoServerFile string
 	//go:embed demo/edgeua.xml
 	demoEdgeFile string
+	//go:embed demo/TcUaSecurityConfig.xml
+	demoUsersFile string
 )
 
 func newDemo() *cobra.Command {
@@ -138,7 +140,9 @@ func (s *demoStage) writeFiles(dir string) (string, error) {
 		"DevicePort": s.device.Addr().(*net.TCPAddr).Port,
 	}
 	main := filepath.Join(dir, "TcUaServerConfig.xml")
-	for path, text := range map[string]string{main: demoServerFile, filepath.Join(dir, config.EdgeName): demoEdgeFile} {
+	for path, text := range map[string]string{
+		main: demoServerFile, filepath.Join(dir, config.EdgeName): demoEdgeFile, filepath.Join(dir, config.UsersName): demoUsersFile,
+	} {
 		t, err := template.New("").Parse(text)
 		if err != nil {
 			return "", err

@@ -27,6 +27,7 @@ func serverConfig(cfg *config.Config, ids []identity, users func(certificate []b
 		LocaleIDs:      cfg.LocaleIDs,
 		ServerProfiles: cfg.ServerProfiles,
 		Anonymous:      cfg.Tokens.Anonymous,
+		NoAnonymous:    cfg.NoAnonymous(),
 		UserName:       cfg.Tokens.UserName,
 		Certificate:    users != nil,
 		UserTrust:      users,
@@ -36,9 +37,8 @@ func serverConfig(cfg *config.Config, ids []identity, users func(certificate []b
 
 		AllowDeprecated: cfg.AllowDeprecated,
 		OtherServers:    otherServers(cfg.OtherServers),
-	}
-	if cfg.Users != nil {
-		sc.Rights = func(user, namespaceURI string) server.Rights { return server.Rights(cfg.Rights(user, namespaceURI)) }
+
+		Rights: func(user, namespaceURI string) server.Rights { return server.Rights(cfg.Rights(user, namespaceURI)) },
 	}
 	for i := range cfg.Endpoints {
 		sc.Endpoints = append(sc.Endpoints, serverEndpoint(&cfg.Endpoints[i], ids[i]))
@@ -87,11 +87,7 @@ func otherServers(others []config.OtherServer) []uabinary.ApplicationDescription
 	return all
 }
 
-// serverUsers keeps nil for nil: without a users file the rules differ.
 func serverUsers(users []config.User) []server.User {
-	if users == nil {
-		return nil
-	}
 	all := make([]server.User, 0, len(users))
 	for i := range users {
 		u := &users[i]

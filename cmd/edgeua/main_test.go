@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/edgeua/edgeua/config"
 )
 
 // result is what a command left behind.
@@ -45,10 +47,16 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 	}
 }
 
-// files writes a configuration and returns the path of its main file.
+// anonymousUsers lets everybody do everything.
+const anonymousUsers = `<TcUaSecurityConfig><Users><User Name="Anonymous" Auth="None" IsRoot="true"/></Users></TcUaSecurityConfig>`
+
+// files writes a configuration and returns the path of its main file. Whoever names no users has anonymousUsers.
 func files(t *testing.T, named map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, config.UsersName), []byte(anonymousUsers), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range named {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -120,7 +128,7 @@ func TestCheck_ReportsEverythingWithItsLine(t *testing.T) {
 func TestCheck_StartsNothing(t *testing.T) {
 	main := files(t, map[string]string{"TcUaServerConfig.xml": mainFile("opc.tcp://127.0.0.1:4840", "")})
 	edgeua(t, "check", "--config", main).want(t, exitOK)
-	if entries, _ := os.ReadDir(filepath.Dir(main)); len(entries) != 1 {
+	if entries, _ := os.ReadDir(filepath.Dir(main)); len(entries) != 2 {
 		t.Errorf("check left %v behind", entries)
 	}
 }
@@ -235,6 +243,28 @@ func TestServeAndListen_ReverseOnly(t *testing.T) {
 		t.Errorf("serve ended with %d", code)
 	}
 	log.wait(t, "server stopped")
+}
+
+// Who copies the main file and forgets the users must not get a server that is open to everybody.
+func TestServe_WithoutUsersFileNobodyGetsIn(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	addr := freeAddress(t)
+	main := files(t, map[string]string{
+		"TcUaServerConfig.xml": mainFile("opc.tcp://gateway.invalid:4840", "<ReverseConnect><Url>opc.tcp://"+addr+"</Url></ReverseConnect>"),
+		"edgeua.xml":           `<EdgeUa><Listeners Enabled="0"/><ReverseConnect><Defaults BackoffMin="100" BackoffMax="200"/></ReverseConnect></EdgeUa>`,
+	})
+	if err := os.Remove(filepath.Join(filepath.Dir(main), config.UsersName)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	log := &watched{}
+	served := make(chan int, 1)
+	go func() { served <- run(ctx, []string{"serve", "--config", main}, io.Discard, log) }()
+	defer func() { stop(); <-served }()
+	log.wait(t, "has no effect: there is no")
+	log.wait(t, "edgeua users --help")
+	edgeua(t, "listen", "--addr", "opc.tcp://"+addr, "--security", "None,None", "--duration", "3s").
+		want(t, exitFailure, "does not accept anonymous sessions", "EnableAnonymous and a user Anonymous")
 }
 
 func TestListen_JSONLines(t *testing.T) {

@@ -22,6 +22,24 @@ func newUsers() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "users",
 		Short:   "Look at users and their rights, make password hashes",
+		Long: `Users, groups and rights stand in ` + config.UsersName + ` beside the main file. Without it
+nobody can log in. One to start from:
+
+  <TcUaSecurityConfig>
+    <Groups>
+      <Group Name="Viewers"><DefaultAccess Namespace="*" Access="0x10B"/></Group>
+      <Group Name="Operators"><DefaultAccess Namespace="*" Access="0x10F"/></Group>
+    </Groups>
+    <Users>
+      <User Name="operator" Auth="Server" Password="..." MemberOf="Operators"/>
+      <User Name="Anonymous" Auth="None" MemberOf="Viewers"/>
+    </Users>
+  </TcUaSecurityConfig>
+
+The Password is what edgeua users hash prints. The user Anonymous lets clients in without a
+name, if EnableAnonymous is true in the main file as well. Access is a sum of 0x1 read
+attributes, 0x2 read values, 0x4 write values and call, 0x8 browse, 0x100 events, 0x200
+write attributes.`,
 		Example: "  edgeua users list\n  edgeua users hash\n  edgeua users can operator 'ns=2;s=Boiler.SupplyTemp'",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -48,7 +66,7 @@ func newUsersList() *cobra.Command {
 
 func listUsers(out io.Writer, cfg *config.Config) error {
 	if cfg.Users == nil {
-		fmt.Fprintln(out, "there is no "+config.UsersName+": "+map[bool]string{true: "anonymous sessions may do everything", false: "nobody can log in"}[cfg.Tokens.Anonymous])
+		fmt.Fprintln(out, "there is no "+config.UsersName+": nobody can log in")
 		return nil
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)

@@ -104,7 +104,7 @@ func (v *visitor) choose(endpoints []uabinary.EndpointDescription) (*uabinary.En
 			offered = append(offered, securityWord(e.SecurityPolicyURI, e.SecurityMode))
 		case !offersToken(e, token):
 			return nil, fmt.Errorf("the server does not accept %s on this endpoint; %s", tokenWord(token),
-				map[bool]string{true: "name a user with --user", false: "leave --user out"}[v.user == ""])
+				map[bool]string{true: "name a user with --user, or have both EnableAnonymous and a user Anonymous written into the server's files", false: "leave --user out"}[v.user == ""])
 		default:
 			return e, nil
 		}

@@ -50,6 +50,10 @@ const configTemplate = `<OpcServerConfig><UaServerConfig>
 </UaServerConfig></OpcServerConfig>
 `
 
+// users may do everything without a name.
+const users = `<TcUaSecurityConfig><Users><User Name="Anonymous" Auth="None" IsRoot="true"/></Users></TcUaSecurityConfig>
+`
+
 // startGateway runs binary with so many Int16 tags, all of which the simulated
 // device answers, and waits until it is up.
 func startGateway(ctx context.Context, binary, dir string, tags int) (*gateway, error) {
@@ -65,6 +69,9 @@ func startGateway(ctx context.Context, binary, dir string, tags int) (*gateway, 
 	g := &gateway{url: fmt.Sprintf("opc.tcp://127.0.0.1:%d", port), dir: dir}
 	main, edge := filepath.Join(dir, "TcUaServerConfig.xml"), filepath.Join(dir, "edgeua.xml")
 	if err := os.WriteFile(main, fmt.Appendf(nil, configTemplate, g.url), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "TcUaSecurityConfig.xml"), []byte(users), 0o600); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(edge, []byte(edgeFile(device.Addr().(*net.TCPAddr).Port, tags)), 0o600); err != nil {
