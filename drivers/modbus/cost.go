@@ -92,8 +92,11 @@ func (c *channel) loadText() string {
 // learn plans a unit anew once it is known how long it takes to answer, because that decides how many registers may be
 // read in vain to save a request. What has been learned from refusals counts for more and stays.
 func (d *driver) learn(u *unit) {
+	if u.learned || d.channel.line == nil {
+		return
+	}
 	thinking, ok := u.tally.trips.thinking()
-	if !ok || u.learned || d.channel.line == nil {
+	if !ok {
 		return
 	}
 	u.learned = true

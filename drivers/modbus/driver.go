@@ -55,11 +55,12 @@ type unit struct {
 	identity atomic.Pointer[identity]
 	known    bool // it has said who it is, so that it is asked again on a new connection
 	asks     *device
-	split    bool // it refused a block
-	learned  bool // its thinking time has been used
-	gap      int  // that follows from it; 0: not measured
-	noMask   bool // it does not know function 22
-	noBoth   bool // it does not know function 23
+	fastest  time.Duration // period of its blocks
+	split    bool          // it refused a block
+	learned  bool          // its thinking time has been used
+	gap      int           // that follows from it; 0: not measured
+	noMask   bool          // it does not know function 22
+	noBoth   bool          // it does not know function 23
 }
 
 // shape is how a unit is read. One goroutine writes, any may read.
@@ -71,7 +72,9 @@ type shape struct {
 // measure counts what the blocks of a unit ask for.
 func (u *unit) measure() {
 	asked, used := 0, 0
+	u.fastest = forever
 	for _, b := range u.blocks {
+		u.fastest = min(u.fastest, b.group.period)
 		share := 1
 		if b.area.bits() {
 			share = 16

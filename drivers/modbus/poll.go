@@ -68,13 +68,8 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 
 // spacing notes the time between two readings of what a unit is asked for most often.
 func (d *driver) spacing(b *block) {
-	if b.good == 0 {
+	if b.good == 0 || b.group.period > b.unit.fastest {
 		return
-	}
-	for _, other := range b.unit.blocks {
-		if other.group.period < b.group.period {
-			return
-		}
 	}
 	b.unit.shape.period.Store(int64(d.now() - b.good))
 }
