@@ -47,6 +47,8 @@ func rules() map[string]rule {
 		"internal/status":                          {imports: []string{"addressspace", "internal/uabinary"}, http: true},
 		"drivers":                                  {imports: []string{"addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/modbus":                           {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}, sockets: true},
+		"drivers/framing":                          {},
+		"drivers/instrument":                       {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/serial":                           {imports: []string{"drivers", "internal/xmltree"}},
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
