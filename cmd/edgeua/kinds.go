@@ -3,9 +3,10 @@ package main
 import (
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/modbus"
+	"github.com/edgeua/edgeua/drivers/simulated"
 )
 
-// driverKinds is the table of drivers: the words that a Channel's Type may have.
+// driverKinds is the table of drivers: the words that a Channel's Type may have. Devices of all of them can be simulated.
 func driverKinds() []drivers.Kind {
-	return modbus.Kinds()
+	return append(simulated.Around(modbus.Kinds()), simulated.Kind())
 }

@@ -52,6 +52,7 @@ func rules() map[string]rule {
 		"drivers/serial":                           {imports: []string{"drivers", "internal/xmltree"}},
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
+		"drivers/simulated":                        {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"cmd":                                      {imports: []string{""}, sockets: true},
 		"examples":                                 {imports: []string{""}, sockets: true, client: true},
 		"test":                                     {imports: []string{""}, sockets: true, client: true},
