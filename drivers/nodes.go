@@ -39,9 +39,11 @@ func ChannelID(ns uint16, channel string) uabinary.NodeID {
 	return uabinary.StringID(ns, "#Channels/"+channel)
 }
 
+func channelsFolder(ns uint16) uabinary.NodeID { return uabinary.StringID(ns, "#Channels") }
+
 // AddChannel adds the object of a channel, below the folder Channels of Objects.
 func AddChannel(space *addressspace.Space, ns uint16, channel string) (uabinary.NodeID, error) {
-	folder := uabinary.StringID(ns, "#Channels")
+	folder := channelsFolder(ns)
 	if space.Node(folder) == nil {
 		_, err := space.AddObject(addressspace.ObjectOptions{
 			ID: folder, BrowseName: uabinary.QualifiedName{NamespaceIndex: ns, Name: "Channels"},

@@ -26,15 +26,21 @@ type builder struct {
 	space *addressspace.Space
 	ns    uint16
 	vars  map[string]*addressspace.Variable
+	kept  map[string]bool // devices that are there already; of them only tags that are not in vars are added
 }
 
 func (b *builder) device(d *Device) error {
 	objects := uabinary.NumericID(0, id.ObjectsFolder)
-	root, err := b.object(objects, id.Organizes, id.BaseObjectType, d.Name, d.Name, d.Description)
-	if err != nil {
-		return err
+	root := DeviceID(b.ns, d.Name, "")
+	if !b.kept[d.Name] {
+		if _, err := b.object(objects, id.Organizes, id.BaseObjectType, d.Name, d.Name, d.Description); err != nil {
+			return err
+		}
 	}
 	for i := range d.Tags {
+		if b.vars[d.Name+"."+d.Tags[i].Name] != nil {
+			continue
+		}
 		if err := b.tag(d.Name, root, &d.Tags[i]); err != nil {
 			return fmt.Errorf("tag %s: %w", d.Tags[i].Name, err)
 		}
