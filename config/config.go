@@ -236,9 +236,7 @@ func (l *loader) read(file, rootName string, required bool) (root *xmltree.Eleme
 	root, err := l.parse(file)
 	switch {
 	case err == nil && root.Name == rootName:
-		if info, err := os.Stat(file); err == nil {
-			l.cfg.Sources = append(l.cfg.Sources, Source{Path: file, Modified: info.ModTime()})
-		}
+		l.source(file)
 		return root, false
 	case err == nil:
 		l.report.Error(root, "the root element of this file must be <%s>; this is another file", rootName)
@@ -249,6 +247,13 @@ func (l *loader) read(file, rootName string, required bool) (root *xmltree.Eleme
 	}
 	l.refused = true
 	return nil, false
+}
+
+// source notes a file that was read.
+func (l *loader) source(file string) {
+	if info, err := os.Stat(file); err == nil {
+		l.cfg.Sources = append(l.cfg.Sources, Source{Path: file, Modified: info.ModTime()})
+	}
 }
 
 // refuse reports an error that nothing can be started with.

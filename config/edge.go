@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/taglist"
 	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
@@ -132,6 +133,9 @@ func (r *edgeReader) channel(e *xmltree.Element, devices []*xmltree.Element, con
 			words = append(words, k.Type)
 			continue
 		}
+		if k.TagLists {
+			r.tagLists(devices)
+		}
 		c := k.Parse(r.report, e, devices, conversions)
 		if r.report.HasErrors() { // then c is not complete
 			return
@@ -145,6 +149,15 @@ func (r *edgeReader) channel(e *xmltree.Element, devices []*xmltree.Element, con
 		return
 	}
 	r.report.Error(e, "Type %s is not one of %s%s", xmltree.Quote(word), strings.Join(words, ", "), xmltree.Suggest(word, words))
+}
+
+// tagLists puts the tags of CSV files into their devices.
+func (r *edgeReader) tagLists(devices []*xmltree.Element) {
+	for _, d := range devices {
+		if file := taglist.Expand(r.report, d); file != "" {
+			r.source(file)
+		}
+	}
 }
 
 // empty warns of devices that have nothing to read.

@@ -16,6 +16,8 @@ type Kind struct {
 	// Parse reads a Channel element and the Device elements that name it, strictly and without any I/O. Every fault is
 	// reported with its line; what it returns is only used when the report has no errors.
 	Parse func(r *xmltree.Report, channel *xmltree.Element, devices []*xmltree.Element, conversions Conversions) Channel
+	// TagLists says that devices hold Group elements with Tag elements, which may come from the CSV file of a TagFile.
+	TagLists bool
 }
 
 // Channel is one checked channel with its devices: pure data, so that [reflect.DeepEqual] tells a reload what changed.

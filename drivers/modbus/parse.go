@@ -32,7 +32,7 @@ func Kinds() []drivers.Kind {
 // kind makes a row of a framing and a network; without one it is a serial line.
 func kind(word string, f framing, network string) drivers.Kind {
 	return drivers.Kind{
-		Type: word,
+		Type: word, TagLists: true,
 		Parse: func(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, conversions drivers.Conversions) drivers.Channel {
 			s := r.Settings(e)
 			c := &channel{name: s.Required("Name"), framing: f}
