@@ -60,7 +60,7 @@ func newDialler(m *Manager, t *Target, addresses []string) *dialler {
 		events:  make(chan event, eventsPerSocket*t.SocketsPerClient),
 		now:     make(chan struct{}, 1),
 		gone:    make(chan struct{}),
-		retry:   newRetry(t, m.rand),
+		retry:   newRetry(t, m.rand, m.beat),
 		journal: newJournal(),
 		open:    make(map[*socket]struct{}),
 		status:  TargetStatus{URL: t.URL, EndpointURL: t.EndpointURL},
@@ -108,7 +108,8 @@ func (d *dialler) step(ctx context.Context) State {
 func (d *dialler) waiting(ctx context.Context) State {
 	d.rest(ctx)
 	if !d.retry.urgent {
-		d.retry.due = time.Now().Add(d.m.pace.reserve(time.Now()))
+		now := time.Now()
+		d.retry.inLine(now, d.m.pace.reserve(now))
 		d.rest(ctx)
 	}
 	d.slot = d.m.slots.ask()

@@ -20,6 +20,7 @@ import (
 const (
 	dialInterval = 50 * time.Millisecond
 	dialBurst    = 10
+	dialBeat     = 200 * time.Millisecond // of retries after long delays: each wakes the process up for all that are due
 )
 
 // ManagerConfig is what a Manager needs.
@@ -48,6 +49,7 @@ type Manager struct {
 	log     *slog.Logger
 	slots   *slots
 	pace    sharedPacer
+	beat    beat
 	running atomic.Bool
 	updated chan struct{} // tells Run that there are diallers to start, room for one
 
@@ -68,6 +70,7 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 		log:     cfg.Log,
 		slots:   newSlots(cfg.MaxSockets),
 		pace:    sharedPacer{pacer: pacer{interval: dialInterval, burst: dialBurst}},
+		beat:    beat{start: time.Now(), every: dialBeat},
 		updated: make(chan struct{}, 1),
 		leaving: make(map[key]<-chan struct{}),
 	}

@@ -531,6 +531,39 @@ func TestManager_FirstDialsAreSpread(t *testing.T) {
 	})
 }
 
+// Clients that have been down for long share the process's wake-ups, at the pace of all dials.
+func TestManager_DeadClientsAreDialledTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var targets []Target
+		for i := range 500 {
+			targets = append(targets, testTarget(fmt.Sprintf("opc.tcp://dead%d.test", i)))
+		}
+		w := newWorld(t, func(w *world, cfg *ManagerConfig) {
+			cfg.Rand = rand.Float64
+			w.refuse(syscall.ECONNREFUSED)
+		}, targets...)
+		start := time.Now()
+		time.Sleep(10 * time.Minute)
+		perMoment := make(map[time.Duration]int)
+		late := 0
+		for _, d := range w.dialled() {
+			if since := d.at.Sub(start); since > 3*time.Minute { // the back-off is at its longest
+				perMoment[since]++
+				late++
+			}
+		}
+		for at, n := range perMoment {
+			if at%dialBeat != 0 || n > dialBurst {
+				t.Fatalf("%d dials %v after the start, want at most %d, on a beat of %v", n, at, dialBurst, dialBeat)
+			}
+		}
+		if want := 7 * 60 / 60 * 500; late < want*9/10 || late > want*11/10 {
+			t.Errorf("%d dials in seven minutes, want some %d", late, want)
+		}
+		w.end(0)
+	})
+}
+
 func TestManager_Stop(t *testing.T) {
 	target := testTarget(client1)
 	for _, c := range []struct {

@@ -49,3 +49,18 @@ func (p *sharedPacer) allow(now time.Time) bool {
 	defer p.mu.Unlock()
 	return p.pacer.allow(now)
 }
+
+// beat is a grid in time, so that things that have to wait anyway happen together: to wake a process up costs several
+// times what a dial does.
+type beat struct {
+	start time.Time
+	every time.Duration
+}
+
+// from returns the first beat at t or after it.
+func (b beat) from(t time.Time) time.Time {
+	if over := t.Sub(b.start) % b.every; over > 0 {
+		return t.Add(b.every - over)
+	}
+	return t
+}

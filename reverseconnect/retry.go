@@ -10,6 +10,7 @@ const jitter = 0.2
 type retry struct {
 	min, max, reject time.Duration
 	rand             func() float64
+	beat             beat // on which calls are made that wait long anyway
 
 	backoff time.Duration // before jitter: what the next failure waits
 	pace    pacer         // of the calls that do not wait otherwise
@@ -25,12 +26,15 @@ const (
 	recallBurst    = 20
 )
 
+// longDelay is what hardly differs when it lasts until the next beat.
+const longDelay = 50 * dialBeat
+
 // demandInterval is the least time between calls on demand.
 const demandInterval = time.Second
 
-func newRetry(t *Target, rand func() float64) retry {
+func newRetry(t *Target, rand func() float64, beat beat) retry {
 	return retry{
-		min: t.BackoffMin, max: t.BackoffMax, reject: t.RejectDelay, rand: rand,
+		min: t.BackoffMin, max: t.BackoffMax, reject: t.RejectDelay, rand: rand, beat: beat,
 		backoff: t.BackoffMin,
 		pace:    pacer{interval: recallInterval, burst: recallBurst},
 		demand:  pacer{interval: demandInterval, burst: 1},
@@ -54,13 +58,28 @@ func (r *retry) onDemand(now time.Time) {
 
 // failed makes the next dial due after the back-off, and the back-off longer.
 func (r *retry) failed(now time.Time) {
-	r.due, r.urgent = now.Add(r.spread(r.backoff)), false
+	r.later(now, r.spread(r.backoff))
 	r.backoff = min(2*r.backoff, r.max)
 }
 
 // rejected makes the next dial due after the reject delay. Part 6 (1.05), 7.1.3
 func (r *retry) rejected(now time.Time) {
-	r.due, r.urgent = now.Add(r.spread(r.reject)), false
+	r.later(now, r.spread(r.reject))
+}
+
+// later makes the next dial due after a delay, a long one on a beat.
+func (r *retry) later(now time.Time, delay time.Duration) {
+	r.due, r.urgent = now.Add(delay), false
+	if delay >= longDelay {
+		r.due = r.beat.from(r.due)
+	}
+}
+
+// inLine makes the next dial due when its turn among those of all targets comes.
+func (r *retry) inLine(now time.Time, wait time.Duration) {
+	if wait > 0 {
+		r.due = r.beat.from(now.Add(wait))
+	}
 }
 
 func (r *retry) spread(d time.Duration) time.Duration {
