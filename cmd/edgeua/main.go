@@ -98,6 +98,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
-	root.AddCommand(newCerts(), newUsers(), newInit())
+	root.AddCommand(newTags(), newCerts(), newUsers(), newInit())
 	return root
 }

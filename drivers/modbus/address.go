@@ -146,6 +146,9 @@ func (a *Address) parseLetter(base string, first uint64) error {
 // parseModicon takes exactly as many digits as the notation has: 40001 under modicon6 would be coil 40001.
 func (a *Address) parseModicon(base string, digits int) error {
 	areas := map[byte]Area{'0': Coils, '1': DiscreteInputs, '3': InputRegisters, '4': HoldingRegisters}
+	if missing := digits - len(base); missing > 0 && base != "" && strings.Trim(base, "0123456789") == "" {
+		return fmt.Errorf("must have exactly %d digits; for coil %s, a spreadsheet has dropped the leading zeros", digits, strings.Repeat("0", missing)+base)
+	}
 	if len(base) != digits {
 		return fmt.Errorf("must have exactly %d digits before a bit or array suffix, as in %s", digits, "400001"[:1]+"00001"[6-digits:])
 	}

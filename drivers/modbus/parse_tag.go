@@ -209,7 +209,7 @@ func (p *tagParser) access(s *xmltree.Settings, t *Tag, addressed bool) drivers.
 		return drivers.ReadOnly
 	}
 	if addressed && !t.Address.Area.writable() {
-		s.Error("Access", "%s: a %s can only be read", word, t.Address.Area)
+		s.Error("Access", "%s: %ss can only be read", word, t.Address.Area)
 	}
 	switch {
 	case p.readOnly && word == "Write":

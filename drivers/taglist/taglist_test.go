@@ -2,6 +2,7 @@ package taglist
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -391,5 +392,36 @@ func TestColumns_HaveEveryWordOfATag(t *testing.T) {
 	}
 	if found < 25 {
 		t.Errorf("only %d words found", found)
+	}
+}
+
+var update = flag.Bool("update", false, "write the table of columns into docs/drivers.md")
+
+// The table in docs/drivers.md is that of the program.
+func TestColumns_AreDocumented(t *testing.T) {
+	const file, begin, end = "../../docs/drivers.md", "<!-- columns: written by go test ./drivers/taglist -update -->\n", "<!-- end of columns -->\n"
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(page), begin)
+	table, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the columns", file)
+	}
+	var want strings.Builder
+	want.WriteString("\n| Column | Meaning | Also read as |\n|---|---|---|\n")
+	for _, c := range Columns() {
+		fmt.Fprintf(&want, "| `%s` | %s | %s |\n", c.Name, c.Meaning, strings.Join(c.Aliases, ", "))
+	}
+	want.WriteString("\n")
+	if table == want.String() {
+		return
+	}
+	if !*update {
+		t.Fatalf("the columns in %s are not those of the program; run go test ./drivers/taglist -update", file)
+	}
+	if err := os.WriteFile(file, []byte(before+begin+want.String()+end+after), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
