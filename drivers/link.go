@@ -34,8 +34,10 @@ type Link interface {
 type netLink struct {
 	conn         net.Conn
 	writeTimeout time.Duration
-	ready        func() (bool, error) // whether reading would not wait; nil: cannot be told
+	ready        func(wait time.Duration) (bool, error) // whether reading would not wait; nil: cannot be told
 	interrupted  atomic.Bool
+	wrote        time.Time // what has not been answered yet; zero: nothing
+	swift        bool      // the last answer came within a jiffy
 
 	// Deadlines are only set when the ones that stand would be too late or have passed, not for each request.
 	readBy, writeBy time.Time
@@ -48,7 +50,7 @@ func NewNetLink(conn net.Conn, writeTimeout time.Duration) Link {
 }
 
 // readiness looks for the socket below TLS as well.
-func readiness(conn net.Conn) func() (bool, error) {
+func readiness(conn net.Conn) func(wait time.Duration) (bool, error) {
 	if c, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = c.NetConn()
 	}
@@ -68,17 +70,33 @@ const (
 	moment = time.Millisecond
 	// instant is how long it may take when it cannot be told whether any are: a peer in memory hands over what it has.
 	instant = time.Nanosecond
+	// jiffy is how long an answer is waited for on the thread itself when the one before came that soon. Parking the
+	// goroutine and waking it up costs more than the answer then takes.
+	jiffy = 200 * time.Microsecond
 )
 
 func (l *netLink) Receive(until time.Time) (Chunk, error) {
-	if now := time.Now(); until.After(now) {
+	switch now := time.Now(); {
+	case until.After(now):
+		if l.swift && !l.wrote.IsZero() && until.Sub(now) > jiffy {
+			_, _ = l.ready(jiffy) // reading will tell
+		}
 		return l.receive(until, true)
-	} else if l.ready == nil {
+	case l.ready == nil:
 		return l.receive(now.Add(instant), false)
-	} else if ready, err := l.ready(); err != nil || ready {
-		return l.receive(now.Add(moment), false)
+	default:
+		if ready, err := l.ready(0); err != nil || ready {
+			return l.receive(now.Add(moment), false)
+		}
+		return Chunk{}, nil
 	}
-	return Chunk{}, nil
+}
+
+// answered notes how soon the peer has answered.
+func (l *netLink) answered(now time.Time) {
+	if !l.wrote.IsZero() {
+		l.swift, l.wrote = l.ready != nil && now.Sub(l.wrote) < jiffy, time.Time{}
+	}
 }
 
 // receive reads. An Interrupt ends it if it is told to heed that.
@@ -100,7 +118,9 @@ func (l *netLink) receive(until time.Time, heed bool) (Chunk, error) {
 		}
 		n, err := l.conn.Read(l.buf[:])
 		if n > 0 {
-			return Chunk{Data: l.buf[:n], At: time.Now()}, nil
+			now := time.Now()
+			l.answered(now)
+			return Chunk{Data: l.buf[:n], At: now}, nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return Chunk{}, err
@@ -124,8 +144,9 @@ func (l *netLink) Interrupt() {
 
 // Write gives the peer the timeout, or a little less.
 func (l *netLink) Write(p []byte) error {
-	if now := time.Now(); l.writeBy.Sub(now) < l.writeTimeout*3/4 {
-		l.writeBy = now.Add(l.writeTimeout)
+	l.wrote = time.Now()
+	if l.writeBy.Sub(l.wrote) < l.writeTimeout*3/4 {
+		l.writeBy = l.wrote.Add(l.writeTimeout)
 		if err := l.conn.SetWriteDeadline(l.writeBy); err != nil {
 			return err
 		}

@@ -1,8 +1,11 @@
-//go:build !unix
+//go:build !linux
 
 package drivers
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // peeker cannot tell.
-func peeker(syscall.RawConn) func() (bool, error) { return nil }
+func peeker(syscall.RawConn) func(wait time.Duration) (bool, error) { return nil }

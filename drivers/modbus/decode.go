@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"encoding/binary"
 	"math"
 	"slices"
 
@@ -125,6 +126,10 @@ func (t *Tag) text(wire []byte, dv *uabinary.DataValue) {
 }
 
 func (t *Tag) array(wire []byte, scale drivers.Linear, dv *uabinary.DataValue) {
+	if t.plainWords() && !scale.Active() {
+		dv.Value = t.words(wire)
+		return
+	}
 	values := make([]uint64, t.Address.Length)
 	for i := range values {
 		var ok bool
@@ -134,6 +139,18 @@ func (t *Tag) array(wire []byte, scale drivers.Linear, dv *uabinary.DataValue) {
 		}
 	}
 	dv.Value = t.arrayOf(values, scale)
+}
+
+// plainWords tells whether values are whole registers as they stand, which need no more than copying.
+func (t *Tag) plainWords() bool {
+	return (t.Raw == UInt16 || t.Raw == Int16) && t.Address.Half == 0 && !t.Order.swapsBytes()
+}
+
+func (t *Tag) words(wire []byte) uabinary.Variant {
+	if t.Raw == Int16 {
+		return collect(t.Address.Length, func(i int) int16 { return int16(binary.BigEndian.Uint16(wire[2*i:])) })
+	}
+	return collect(t.Address.Length, func(i int) uint16 { return binary.BigEndian.Uint16(wire[2*i:]) })
 }
 
 func (t *Tag) arrayOf(values []uint64, scale drivers.Linear) uabinary.Variant {

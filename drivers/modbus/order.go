@@ -47,6 +47,9 @@ func (o Order) word(i, n int) int {
 
 // load reads a value of n registers.
 func (o Order) load(wire []byte, n int) uint64 {
+	if n == 1 && !o.swapsBytes() {
+		return uint64(binary.BigEndian.Uint16(wire))
+	}
 	var v uint64
 	for i := range n {
 		w := binary.BigEndian.Uint16(wire[2*o.word(i, n):])
