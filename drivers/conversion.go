@@ -176,21 +176,28 @@ func (c *Conversion) parseEnum(s *xmltree.Settings) {
 		}
 		return
 	}
-	c.Enum = nil
-	for word := range strings.SplitSeq(list, ";") {
-		digits, text, found := strings.Cut(word, "=")
+	c.Enum = ParseNames(s, "Enum", list)
+}
+
+// ParseNames reads numbers with their names, 0=Off;1=On, which are the setting that word names. They come in ascending
+// order.
+func ParseNames(s *xmltree.Settings, word, list string) []EnumValue {
+	var all []EnumValue
+	for part := range strings.SplitSeq(list, ";") {
+		digits, text, found := strings.Cut(part, "=")
 		value, err := strconv.ParseInt(strings.TrimSpace(digits), 0, 64)
 		text = strings.TrimSpace(text)
 		if !found || err != nil || text == "" {
-			s.Error("Enum", "%s is not a value and its name, as in 0=Off;1=On", xmltree.Quote(word))
+			s.Error(word, "%s is not a value and its name, as in 0=Off;1=On", xmltree.Quote(part))
 			continue
 		}
-		if slices.ContainsFunc(c.Enum, func(e EnumValue) bool { return e.Value == value || e.Text == text }) {
-			s.Error("Enum", "%s: value and name must be unique", xmltree.Quote(word))
+		if slices.ContainsFunc(all, func(e EnumValue) bool { return e.Value == value || e.Text == text }) {
+			s.Error(word, "%s: value and name must be unique", xmltree.Quote(part))
 		}
-		c.Enum = append(c.Enum, EnumValue{value, text})
+		all = append(all, EnumValue{value, text})
 	}
-	slices.SortFunc(c.Enum, func(a, b EnumValue) int { return cmp.Compare(a.Value, b.Value) })
+	slices.SortFunc(all, func(a, b EnumValue) int { return cmp.Compare(a.Value, b.Value) })
+	return all
 }
 
 // parseStatus finds a Bad or Uncertain StatusCode by its name in the standard.

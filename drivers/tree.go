@@ -55,27 +55,44 @@ func (t *Tree) Update(devices []Device) error {
 
 // trim removes the tags of a device that are not the same any more, and the folders that nothing is in then.
 func (t *Tree) trim(old, now *Device) {
-	same := make(map[string]*Tag, len(now.Tags))
-	needed := map[string]bool{}
+	before, after := byName(old), byName(now)
+	needed := map[string]bool{} // as a folder
 	for i := range now.Tags {
-		same[now.Tags[i].Name] = &now.Tags[i]
 		for _, folder := range folders(now.Tags[i].Name) {
-			needed[folder] = true
+			needed[folder] = after[folder] == nil
 		}
 	}
 	for i := range old.Tags {
 		tag := &old.Tags[i]
-		if other := same[tag.Name]; other != nil && reflect.DeepEqual(tag, other) {
+		if unchanged(tag.Name, before, after) {
 			continue
 		}
 		t.space.Remove(DeviceID(t.ns, old.Name+"."+tag.Name, ""))
 		delete(t.vars, old.Name+"."+tag.Name)
 		for _, folder := range folders(tag.Name) {
-			if !needed[folder] {
+			if !needed[folder] && before[folder] == nil {
 				t.space.Remove(DeviceID(t.ns, old.Name+"."+folder, ""))
 			}
 		}
 	}
+}
+
+func byName(d *Device) map[string]*Tag {
+	all := make(map[string]*Tag, len(d.Tags))
+	for i := range d.Tags {
+		all[d.Tags[i].Name] = &d.Tags[i]
+	}
+	return all
+}
+
+// unchanged tells whether a tag is the same, and so are those that it is a member of.
+func unchanged(tag string, before, after map[string]*Tag) bool {
+	for _, folder := range folders(tag) {
+		if !reflect.DeepEqual(before[folder], after[folder]) {
+			return false
+		}
+	}
+	return reflect.DeepEqual(before[tag], after[tag])
 }
 
 // folders lists the folders that a tag is in: A and A.B of A.B.C.

@@ -158,3 +158,32 @@ func TestCheckFindsWhatCannotBeTogether(t *testing.T) {
 		}
 	}
 }
+
+// A tag may have members: tags below it. What becomes of them follows what becomes of it.
+func TestTreeWithMembers(t *testing.T) {
+	wider := device("A", "Status", "Status.Run")
+	wider.Tags[0].Description = "another one"
+	for name, devices := range map[string][2]Device{
+		"the same":              {device("A", "Status", "Status.Run"), device("A", "Status", "Status.Run")},
+		"a member less":         {device("A", "Status", "Status.Run"), device("A", "Status")},
+		"a member more":         {device("A", "Status"), device("A", "Status", "Status.Run")},
+		"another tag":           {device("A", "Status", "Status.Run"), wider},
+		"no tag but a folder":   {device("A", "Status", "Status.Run"), device("A", "Status.Run")},
+		"no folder but a tag":   {device("A", "Status.Run"), device("A", "Status", "Status.Run")},
+		"everything goes":       {device("A", "Status", "Status.Run", "T"), device("A", "T")},
+		"from a folder to none": {device("A", "Status.Run", "T"), device("A", "T")},
+	} {
+		tree, space := newTree()
+		for _, d := range devices {
+			if err := tree.Update([]Device{d}); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for _, id := range []string{"Status", "Status.Run"} {
+				n, there := space.Node(uabinary.StringID(2, "A."+id)), slices.ContainsFunc(d.Tags, func(t Tag) bool { return t.Name == id })
+				if v := tree.vars["A."+id]; there && (n == nil || n.Variable == nil || n.Variable != v) || !there && v != nil {
+					t.Errorf("%s: %s is %v, %v", name, id, n, v)
+				}
+			}
+		}
+	}
+}

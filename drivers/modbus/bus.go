@@ -44,7 +44,7 @@ type bus struct {
 	wiring
 	link    drivers.Link // nil: not connected
 	cause   error        // why the last link was dropped
-	arrived time.Time // when the last byte of the last reply came
+	arrived time.Time    // when the last byte of the last reply came
 	total   tally
 	unit    *tally    // of the unit that is asked; nil: none
 	sent    time.Time // when the request in progress was written

@@ -12,8 +12,8 @@ const (
 	BADC                  // BADCFEHG: B
 	CDAB                  // GHEFCDAB: W
 	DCBA                  // HGFEDCBA: B and W
-	CDABGHEF              // words swapped inside each half; CDAB for 32 bits
-	EFGHABCD              // halves swapped; ABCD for 32 bits
+	CDABGHEF              // words swapped inside each half; CDAB for 32 bits, ABCD for 16 and 48
+	EFGHABCD              // halves swapped; ABCD for fewer bits
 )
 
 func orderNames() map[string]Order {
@@ -34,7 +34,7 @@ func (o Order) word(i, n int) int {
 	case CDAB, DCBA:
 		return n - 1 - i
 	case CDABGHEF:
-		if n > 1 {
+		if n%2 == 0 {
 			return i ^ 1
 		}
 	case EFGHABCD:

@@ -256,7 +256,7 @@ func (p *deviceParser) groups(s *xmltree.Settings, d *device, t *tagParser) {
 		names[name] = true
 		d.groups = append(d.groups, p.group(g, name))
 		for _, tag := range g.Children("Tag") {
-			d.tags = append(d.tags, t.tag(tag, d))
+			d.tags = append(d.tags, t.tag(tag, d)...)
 		}
 		g.Done()
 	}

@@ -30,7 +30,8 @@ type tagParser struct {
 	folders  map[string]bool // what the dots in them make
 }
 
-func (p *tagParser) tag(e *xmltree.Element, d *device) Tag {
+// tag reads a tag, and gives the members of one that has bits as further tags behind it.
+func (p *tagParser) tag(e *xmltree.Element, d *device) []Tag {
 	s := p.report.Settings(e)
 	g := len(d.groups) - 1
 	t := Tag{Group: g, Order: p.byteOrder(s, p.order), Factor: -1}
@@ -40,11 +41,64 @@ func (p *tagParser) tag(e *xmltree.Element, d *device) Tag {
 	t.Access = p.access(s, &t, addressed)
 	p.convert(s, &t)
 	p.factor(s, &t, len(d.tags))
+	p.output(s, &t)
+	members := p.members(s, &t)
 	s.Done()
 	if addressed {
 		p.span(s, &t, d.limits)
 	}
-	return t
+	return append([]Tag{t}, members...)
+}
+
+// output makes Doubles of a Float if that is wanted, as by clients that know no other number.
+func (p *tagParser) output(s *xmltree.Settings, t *Tag) {
+	if s.Choice("Output", "Float", "Float", "Double") == "Float" {
+		return
+	}
+	if t.Raw != Float16 && t.Raw != Float32 {
+		s.Error("Output", "is only for Float16 and Float32; %s has one type already", t.Raw)
+	}
+	t.Type = uabinary.TypeDouble
+	if !t.Conversion.Linear.Active() {
+		t.Conversion.Linear = drivers.Linear{Scale: 1}
+	}
+}
+
+// members are the bits of a register that have names: Booleans below the Variable of the register.
+func (p *tagParser) members(s *xmltree.Settings, t *Tag) []Tag {
+	list := s.String("Bits", "")
+	if list == "" {
+		return nil
+	}
+	if t.Raw != Bits16 || t.Length > 0 {
+		s.Error("Bits", "names the bits of a Bits16; for a single bit make a tag with an address such as %s.0", s.String("Address", "400001"))
+		return nil
+	}
+	low, high := int64(0), int64(15)
+	if p.msb1 {
+		low, high = 1, 16
+	}
+	var all []Tag
+	for _, bit := range drivers.ParseNames(s, "Bits", list) {
+		key := strings.ToLower(t.Name + "." + bit.Text)
+		switch {
+		case bit.Value < low || bit.Value > high:
+			s.Error("Bits", "bit %d is not %d to %d", bit.Value, low, high)
+			continue
+		case strings.ContainsAny(bit.Text, "./#"):
+			s.Error("Bits", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(bit.Text))
+		case p.tags[key]:
+			s.Error("Bits", "%s exists already", xmltree.Quote(bit.Text))
+		}
+		p.tags[key] = true
+		m := Tag{Address: t.Address, Raw: Bool, Registers: 1, Order: t.Order, Factor: -1, Group: t.Group}
+		m.Name, m.Type, m.Access, m.Period = t.Name+"."+bit.Text, uabinary.TypeBoolean, t.Access, t.Period
+		if m.Address.Bit = int8(bit.Value); p.msb1 {
+			m.Address.Bit = int8(16 - bit.Value)
+		}
+		all = append(all, m)
+	}
+	return all
 }
 
 // tagName refuses names that differ only in case, because many tools cannot tell them apart, and a tag that would be a
@@ -249,6 +303,10 @@ func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 	p.enumeration(s, t)
 	if c.Linear.Active() && number {
 		t.Type = t.Raw.row().scaled
+		if low, high, ok := t.Raw.span(); ok && !t.Range.Valid() { // Part 8 (1.05), 5.3.2.4: an AnalogItem has an EURange
+			a, b := c.Linear.EU(low), c.Linear.EU(high)
+			t.Range = drivers.Range{Low: min(a, b), High: max(a, b)}
+		}
 		if t.Raw == Int64 || t.Raw == UInt64 {
 			s.Warn("Type", "a scaled %s is a Double, which is exact only up to 2 to the power of 53", t.Raw)
 		}

@@ -58,7 +58,7 @@ func TestParseSample(t *testing.T) {
 		{Name: "Power", Type: uabinary.TypeFloat, Access: drivers.ReadOnly, Period: 250 * time.Millisecond, Unit: "KWT",
 			Range: drivers.Range{High: 250}},
 		{Name: "Level", Type: uabinary.TypeDouble, Access: drivers.ReadWrite, Period: 250 * time.Millisecond, Range: drivers.Range{High: 1000}},
-		{Name: "Profile", Type: uabinary.TypeDouble, Length: 24, Access: drivers.ReadOnly, Period: 250 * time.Millisecond},
+		{Name: "Profile", Type: uabinary.TypeDouble, Length: 24, Access: drivers.ReadOnly, Period: 250 * time.Millisecond, Range: drivers.Range{Low: -3276.8, High: 3276.7}},
 		{Name: "Firmware", Type: uabinary.TypeString, Access: drivers.ReadOnly, Period: time.Minute},
 	}
 	if !reflect.DeepEqual(tags, want) {
@@ -166,6 +166,13 @@ func TestParseRefuses(t *testing.T) {
 		tag(`Name="T" Address="h0" Type="Int16" WriteMin="1"`):                                      `can be written`,
 		tag(`Name="T" Address="h0[2]" Type="Int16" NotAvailable="0x8000"`):                          `not for arrays`,
 		tag(`Name="T" Address="c0" Scale="2"`):                                                      `Bool has no scale`,
+		tag(`Name="T" Address="h0" Type="Int16" Output="Double"`):                                   `only for Float16`,
+		tag(`Name="T" Address="h0" Type="Int16" Bits="0=A"`):                                        `the bits of a Bits16`,
+		tag(`Name="T" Address="h0" Type="Bits16" Bits="16=A"`):                                      `bit 16 is not 0 to 15`,
+		tag(`Name="T" Address="h0" Type="Bits16" Bits="0=A;1"`):                                     `"1" is not a value and its name`,
+		tag(`Name="T" Address="h0" Type="Bits16" Bits="0=A;1=a"`):                                   `"a" exists already`,
+		tag(`Name="T" Address="h0" Type="Bits16" Bits="0=A.B"`):                                     `must not contain`,
+		tag(`Name="T" Address="h0" Type="Bits16" Bits="0=A"/><Tag Name="T.B" Address="h1.0"`):       `that is a tag`,
 		tag(`Name="T." Address="h0" Type="Int16"`):                                                  `empty part`,
 		tag(`Name="T" Address="h0" Type="Int16"/><Tag Name="t" Address="h1" Type="Int16"`):          `exists already`,
 		tag(`Name="T" Address="h0" Type="Int16"/><Tag Name="T.U" Address="h1" Type="Int16"`):        `that is a tag`,

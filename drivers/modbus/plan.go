@@ -11,7 +11,7 @@ type limits struct {
 	gap             int  // registers read in vain to save a request; sixteen times as many bits
 	auto            bool // the gap follows from what a request costs
 	skips           []skip
-	alone           bool // one request for each tag
+	alone           bool // one request for each tag, but for one inside another
 }
 
 // skip is a range that is never read in vain: some devices fail when it is touched.
@@ -57,7 +57,7 @@ func (e *extent) take(t *Tag, i int, lim limits) bool {
 		most, gap = lim.bits, 16*lim.gap
 	}
 	last := max(e.end(), t.end())
-	if lim.crosses(e.area, e.end(), t.first()) || lim.alone || t.Address.Area != e.area || t.first()-e.end() > gap || last-e.start > most {
+	if lim.crosses(e.area, e.end(), t.first()) || lim.alone && t.end() > e.end() || t.Address.Area != e.area || t.first()-e.end() > gap || last-e.start > most {
 		return false
 	}
 	e.count = last - e.start

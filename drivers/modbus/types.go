@@ -27,6 +27,12 @@ const (
 	Bcd16 // four decimal digits
 	Bcd32
 	Bcd64
+	SBcd16 // three decimal digits behind a sign
+	SBcd32
+	SBcd64
+	Mod10k2 // four decimal digits in each of two registers
+	Mod10k3
+	Mod10k4
 	Bits16       // bits without a number
 	UnixTime32   // seconds since 1970
 	UnixTime64ms // milliseconds since 1970
@@ -60,6 +66,12 @@ func (t Type) row() typeRow {
 		Bcd16:        {"Bcd16", 1, uabinary.TypeUint16, uabinary.TypeDouble, UInt16},
 		Bcd32:        {"Bcd32", 2, uabinary.TypeUint32, uabinary.TypeDouble, UInt32},
 		Bcd64:        {"Bcd64", 4, uabinary.TypeUint64, uabinary.TypeDouble, UInt64},
+		SBcd16:       {"SBcd16", 1, uabinary.TypeInt16, uabinary.TypeDouble, Int16},
+		SBcd32:       {"SBcd32", 2, uabinary.TypeInt32, uabinary.TypeDouble, Int32},
+		SBcd64:       {"SBcd64", 4, uabinary.TypeInt64, uabinary.TypeDouble, Int64},
+		Mod10k2:      {"Mod10k2", 2, uabinary.TypeInt64, uabinary.TypeDouble, Int64},
+		Mod10k3:      {"Mod10k3", 3, uabinary.TypeInt64, uabinary.TypeDouble, Int64},
+		Mod10k4:      {"Mod10k4", 4, uabinary.TypeInt64, uabinary.TypeDouble, Int64},
 		Bits16:       {"Bits16", 1, uabinary.TypeUint16, 0, UInt16},
 		UnixTime32:   {"UnixTime32", 2, uabinary.TypeDateTime, 0, UnixTime32},
 		UnixTime64ms: {"UnixTime64ms", 4, uabinary.TypeDateTime, 0, UnixTime64ms},
@@ -106,6 +118,10 @@ func (t Type) unpack(raw uint64) (bits uint64, ok bool) {
 	switch t {
 	case Bcd16, Bcd32, Bcd64:
 		return fromBCD(raw)
+	case SBcd16, SBcd32, SBcd64:
+		return fromSignedBCD(raw, t.row().registers)
+	case Mod10k2, Mod10k3, Mod10k4:
+		return fromMod10k(raw, t.row().registers)
 	case Float16:
 		return uint64(math.Float32bits(fromHalf(uint16(raw)))), true
 	case UnixTime64ms:
@@ -119,6 +135,10 @@ func (t Type) pack(bits uint64) (raw uint64, ok bool) {
 	switch t {
 	case Bcd16, Bcd32, Bcd64:
 		return toBCD(bits, 4*t.row().registers)
+	case SBcd16, SBcd32, SBcd64:
+		return toSignedBCD(t.row().carrier.integer(bits), t.row().registers)
+	case Mod10k2, Mod10k3, Mod10k4:
+		return toMod10k(int64(bits), t.row().registers)
 	case Float16:
 		f := math.Float32frombits(uint32(bits))
 		h := toHalf(f)
@@ -240,24 +260,23 @@ func (t Type) limits() (low, high float64) {
 	}
 }
 
-// fromBCD reads one decimal digit per four bits.
-func fromBCD(raw uint64) (value uint64, ok bool) {
-	for shift := 60; shift >= 0; shift -= 4 {
-		digit := raw >> shift & 15
-		if digit > 9 {
-			return 0, false
-		}
-		value = 10*value + digit
+// span is the smallest and the largest value of a whole number as it stands in registers; ok is false for other types.
+func (t Type) span() (low, high float64, ok bool) {
+	row := t.row()
+	digits := math.Pow10(4 * row.registers)
+	switch t {
+	case Bcd16, Bcd32, Bcd64:
+		return 0, digits - 1, true
+	case SBcd16, SBcd32, SBcd64:
+		return 1 - digits/10, digits/10 - 1, true
+	case Mod10k2, Mod10k3, Mod10k4:
+		return 1 - digits, digits - 1, true
 	}
-	return value, true
-}
-
-func toBCD(value uint64, digits int) (raw uint64, ok bool) {
-	for i := range digits {
-		raw |= value % 10 << (4 * i)
-		value /= 10
+	if row.scaled != uabinary.TypeDouble || row.carrier == Float64 {
+		return 0, 0, false
 	}
-	return raw, value == 0
+	low, high = t.limits()
+	return low, high - 1, true
 }
 
 // fromHalf widens an IEEE 754 binary16.

@@ -34,6 +34,26 @@ func TestMoreTypes(t *testing.T) {
 		{Bcd32, CDAB, "56781234", uint32(12345678)},
 		{Bcd32, ABCD, "F0000000", nil},
 		{Bcd64, ABCD, "1234567890123456", uint64(1234567890123456)},
+		{Bcd64, CDABGHEF, "5678123434569012", uint64(1234567890123456)},
+		{SBcd16, ABCD, "0123", int16(123)},
+		{SBcd16, ABCD, "F123", int16(-123)},
+		{SBcd16, ABCD, "1123", nil},
+		{SBcd16, ABCD, "F12A", nil},
+		{SBcd32, CDAB, "5678F234", int32(-2345678)},
+		{SBcd64, ABCD, "F999999999999999", int64(-999999999999999)},
+		{Mod10k2, ABCD, "04D2162E", int64(12345678)},
+		{Mod10k2, CDAB, "162E04D2", int64(12345678)},
+		{Mod10k2, BADC, "D2042E16", int64(12345678)},
+		{Mod10k2, ABCD, "FB2EE9D2", int64(-12345678)},
+		{Mod10k2, ABCD, "0000FFFF", int64(-1)},
+		{Mod10k2, ABCD, "0001FFFF", nil}, // neither positive nor negative
+		{Mod10k2, ABCD, "00002710", nil}, // 10000
+		{Mod10k2, ABCD, "D8F00000", nil}, // -10000
+		{Mod10k3, ABCD, "0001 0000 270F", int64(100009999)},
+		{Mod10k3, CDAB, "270F 0000 0001", int64(100009999)},
+		{Mod10k3, CDABGHEF, "0001 0000 270F", int64(100009999)}, // there are no halves
+		{Mod10k4, ABCD, "270F 270F 270F 270F", int64(9999999999999999)},
+		{Mod10k4, EFGHABCD, "0003 0004 0001 0002", int64(1000200030004)},
 		{Float16, ABCD, "3C00", float32(1)},
 		{Float16, ABCD, "C000", float32(-2)},
 		{Float16, ABCD, "3555", float32(0.33325195)},
@@ -86,6 +106,8 @@ func TestWhatDoesNotFitIsNotWritten(t *testing.T) {
 		good bool
 	}{
 		{Bcd16, uint16(9999), true}, {Bcd16, uint16(10000), false}, {Bcd32, uint32(100000000), false}, {Bcd64, uint64(1e16), false},
+		{SBcd16, int16(-999), true}, {SBcd16, int16(-1000), false}, {SBcd16, int16(1000), false}, {SBcd64, int64(1e15), false}, {SBcd64, int64(math.MinInt64), false},
+		{Mod10k2, int64(99999999), true}, {Mod10k2, int64(100000000), false}, {Mod10k4, int64(-9999999999999999), true}, {Mod10k4, int64(1e16), false},
 		{Float16, float32(65504), true}, {Float16, float32(65520), false},
 		{UnixTime32, uabinary.DateTimeOf(time.Date(2107, 1, 1, 0, 0, 0, 0, time.UTC)), false},
 		{UnixTime32, uabinary.DateTimeOf(time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC)), false},
@@ -283,4 +305,101 @@ func (r *rig) property(tag, name string) string {
 		r.t.Fatalf("%s has no %s", tag, name)
 	}
 	return fmt.Sprint(n.Variable.Value().Value.Any())
+}
+
+// The bits of a register that have names are Booleans below it, come with the same request, and are written alone.
+func TestMembersOfBits16(t *testing.T) {
+	for _, order := range []string{"lsb0", "msb1"} {
+		inBubble(t, func(t *testing.T) {
+			bits := "0=Run;15=Alarm"
+			if order == "msb1" {
+				bits = "16=Run;1=Alarm"
+			}
+			r := newRig(t, tcpChannel+dev(`OneTagPerRequest="1" BitOrder="`+order+`"`, everySecond,
+				`<Tag Name="Status" Address="h0" Type="Bits16" Bits="`+bits+`" Access="ReadWrite"/>`))
+			r.slave.Set(17, modbussim.HoldingRegisters, 0, 0x8002)
+			r.run()
+			after(10 * time.Millisecond)
+			r.want("Status", ua.StatusOK, 0x8002)
+			r.want("Status.Run", ua.StatusOK, false)
+			r.want("Status.Alarm", ua.StatusOK, true)
+			if n := r.slave.Requests(); n != 1 {
+				t.Errorf("%d requests for one register", n)
+			}
+			if s := r.write("Status.Run", true); s != ua.StatusOK || r.slave.Get(17, modbussim.HoldingRegisters, 0) != 0x8003 {
+				t.Errorf("%v, %04x", s, r.slave.Get(17, modbussim.HoldingRegisters, 0))
+			}
+			below := false
+			for ref := range r.variable("Status").Node().References() {
+				below = below || !ref.Inverse && ref.Target == r.variable("Status.Run").Node().ID
+			}
+			if !below {
+				t.Error("Status.Run is not below Status")
+			}
+		})
+	}
+}
+
+func TestOutputDouble(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev("", everySecond, `<Tag Name="F" Address="h0" Type="Float32" Output="Double" Access="ReadWrite"/>
+			<Tag Name="A" Address="h0[2]" Type="Float16" Output="Double"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 0x3FC0, 0)
+		r.run()
+		after(10 * time.Millisecond)
+		r.want("F", ua.StatusOK, 1.5)
+		r.want("A", ua.StatusOK, []float64{1.9375, 0})
+		if got := r.variable("F").Value().Value.Type(); got != uabinary.TypeDouble {
+			t.Errorf("type %v", got)
+		}
+		if s := r.write("F", 2.5); s != ua.StatusOK || r.slave.Get(17, modbussim.HoldingRegisters, 0) != 0x4020 {
+			t.Errorf("%v, %04x", s, r.slave.Get(17, modbussim.HoldingRegisters, 0))
+		}
+	})
+}
+
+// A scaled whole number is an AnalogItem, whose range follows from what the registers can hold.
+func TestRangeFollowsFromTheRegisters(t *testing.T) {
+	for _, c := range []struct {
+		attributes string
+		want       drivers.Range
+	}{
+		{`Type="Int16" Scale="0.5"`, drivers.Range{Low: -16384, High: 16383.5}},
+		{`Type="UInt16" Scale="-1"`, drivers.Range{Low: -65535, High: 0}},
+		{`Type="Bcd16" Scale="2" Offset="1"`, drivers.Range{Low: 1, High: 19999}},
+		{`Type="SBcd16" Scale="2"`, drivers.Range{Low: -1998, High: 1998}},
+		{`Type="Mod10k2" Scale="2"`, drivers.Range{Low: -199999998, High: 199999998}},
+		{`Type="Int16" Scale="2" EULow="0" EUHigh="9"`, drivers.Range{Low: 0, High: 9}},
+		{`Type="Float32" Scale="2"`, drivers.Range{}},
+		{`Type="Int16"`, drivers.Range{}},
+	} {
+		d := parseGood(t, TCP(), tcpChannel+dev("", "", `<Tag Name="T" Address="h0" `+c.attributes+`/>`)).devices[0]
+		if got := d.tags[0].Range; got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.attributes, got, c.want)
+		}
+	}
+}
+
+// Bits of a register that make a value make the same bits again, for every type.
+func FuzzRegistersToValues(f *testing.F) {
+	f.Add(uint64(0x1234F678), byte(0))
+	f.Fuzz(func(t *testing.T, raw uint64, kind byte) {
+		typ := Bool + 1 + Type(kind)%(Bytes-Bool)
+		if n := typ.row().registers; n == 0 || typ.half() {
+			return
+		} else if n < 4 {
+			raw &= 1<<(16*n) - 1
+		}
+		bits, ok := typ.unpack(raw)
+		if !ok {
+			return
+		}
+		if back, ok := typ.pack(bits); ok && back != raw && !math.IsNaN(typ.row().carrier.float(bits)) {
+			if again, _ := typ.unpack(back); again != bits { // a sign may have two forms
+				t.Fatalf("%s: %x is %x is %x", typ, raw, bits, back)
+			}
+		} else if !ok && !math.IsInf(typ.row().carrier.float(bits), 0) {
+			t.Fatalf("%s: %x is %x, which does not fit", typ, raw, bits)
+		}
+	})
 }
