@@ -99,5 +99,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
 	root.AddCommand(newTags(), newCerts(), newUsers(), newInit())
+	root.AddCommand(newSimulate())
 	return root
 }

@@ -42,11 +42,11 @@ func (u *unit) maskWrite(dst, pdu []byte) ([]byte, byte) {
 	switch {
 	case len(pdu) != 7:
 		return dst, IllegalValue
-	case !s.has(offset, 1):
+	case !s.has(offset, 1) || s.protected[offset]:
 		return dst, IllegalAddress
 	}
 	and, or := binary.BigEndian.Uint16(pdu[3:]), binary.BigEndian.Uint16(pdu[5:])
-	s.values[offset] = s.values[offset]&and | or&^and
+	u.keep(HoldingRegisters, offset, []uint16{s.values[offset]&and | or&^and})
 	return append(dst, pdu...), 0
 }
 

@@ -9,6 +9,7 @@ package modbussim
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -42,6 +43,9 @@ type Map struct {
 	Refuse func(unit byte, pdu []byte) byte
 	// Trace, if set, sees every request. It must be set before serving.
 	Trace func(unit byte, pdu []byte)
+	// Written, if set, is told of every register or bit that a request has changed, before it is answered. It must be set
+	// before serving and must not use the Map.
+	Written func(unit byte, area Area, offset uint16, values []uint16)
 	// Identity are the objects of Read Device Identification, from vendor name on; nil: not supported. It must be set
 	// before serving.
 	Identity []string
@@ -59,19 +63,25 @@ type Map struct {
 type unit struct {
 	areas   [5]store
 	signals []signal
+	written func(area Area, offset uint16, values []uint16)
 }
 
 type store struct {
-	values  []uint16
-	defined []bool
+	values    []uint16
+	defined   []bool
+	protected []bool // against requests
 }
 
 type signal struct {
 	area      Area
 	offset    uint16
 	registers int
-	value     Signal
+	generate  Generator
+	yields    bool // to what is written
 }
+
+// Generator sets registers, or bits as 0 and 1, by the time since the map was made. It must not use the Map.
+type Generator func(elapsed time.Duration, registers []uint16)
 
 // NewMap returns a map without any unit.
 func NewMap() *Map {
@@ -96,14 +106,42 @@ func (m *Map) Get(id byte, area Area, offset uint16) uint16 {
 	return s.values[offset]
 }
 
-// Signal defines registers whose value changes by itself.
+// Signal defines registers whose value changes by itself, whatever is written to them.
 func (m *Map) Signal(id byte, area Area, offset uint16, registers int, value Signal) {
+	m.add(id, signal{area: area, offset: offset, registers: registers, generate: func(elapsed time.Duration, to []uint16) {
+		v := value(elapsed)
+		for i := range to {
+			to[i] = uint16(v >> (16 * (len(to) - 1 - i)))
+		}
+	}})
+}
+
+// Generate defines registers that a Generator sets, until a request writes to any of them: what is written stays. Where
+// several set the same registers, each sees what those before it have set, so that they can share one.
+func (m *Map) Generate(id byte, area Area, offset uint16, registers int, generate Generator) {
+	m.add(id, signal{area, offset, registers, generate, true})
+}
+
+func (m *Map) add(id byte, s signal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	u := m.unit(id)
-	u.signals = append(u.signals, signal{area, offset, registers, value})
-	u.areas[area].set(int(offset), make([]uint16, registers))
+	u.signals = append(u.signals, s)
+	u.areas[s.area].define(int(s.offset), s.registers)
 }
+
+// Protect makes requests that write to any of these registers fail, with exception 2. They must be defined.
+func (m *Map) Protect(id byte, area Area, offset uint16, registers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := &m.unit(id).areas[area]
+	for i := range registers {
+		s.protected[int(offset)+i] = true
+	}
+}
+
+// Elapsed is the time since the map was made, as generators are given it.
+func (m *Map) Elapsed() time.Duration { return time.Since(m.start) }
 
 // Mute makes a unit silent, or lets it speak again.
 func (m *Map) Mute(id byte, silent bool) {
@@ -123,18 +161,29 @@ func (m *Map) unit(id byte) *unit {
 	u := m.units[id]
 	if u == nil {
 		u = &unit{}
+		u.written = func(area Area, offset uint16, values []uint16) {
+			if m.Written != nil {
+				m.Written(id, area, offset, values)
+			}
+		}
 		m.units[id] = u
 	}
 	return u
 }
 
 func (s *store) set(offset int, values []uint16) {
-	if need := offset + len(values); need > len(s.values) {
-		s.values = append(s.values, make([]uint16, need-len(s.values))...)
-		s.defined = append(s.defined, make([]bool, need-len(s.defined))...)
+	s.define(offset, len(values))
+	copy(s.values[offset:], values)
+}
+
+func (s *store) define(offset, count int) {
+	if more := offset + count - len(s.values); more > 0 {
+		s.values = append(s.values, make([]uint16, more)...)
+		s.defined = append(s.defined, make([]bool, more)...)
+		s.protected = append(s.protected, make([]bool, more)...)
 	}
-	for i, v := range values {
-		s.values[offset+i], s.defined[offset+i] = v, true
+	for i := range count {
+		s.defined[offset+i] = true
 	}
 }
 
@@ -152,10 +201,7 @@ func (s *store) has(offset, count int) bool {
 
 func (u *unit) update(elapsed time.Duration) {
 	for _, s := range u.signals {
-		v := s.value(elapsed)
-		for i := range s.registers {
-			u.areas[s.area].values[int(s.offset)+i] = uint16(v >> (16 * (s.registers - 1 - i)))
-		}
+		s.generate(elapsed, u.areas[s.area].values[s.offset:int(s.offset)+s.registers])
 	}
 }
 
@@ -245,11 +291,21 @@ func (u *unit) readRegisters(dst []byte, area Area, offset, count int) ([]byte, 
 }
 
 func (u *unit) write(dst, pdu []byte, area Area, offset int, values []uint16) ([]byte, byte) {
-	if !u.areas[area].has(offset, len(values)) {
+	s := &u.areas[area]
+	if !s.has(offset, len(values)) || slices.Contains(s.protected[offset:offset+len(values)], true) {
 		return dst, IllegalAddress
 	}
-	u.areas[area].set(offset, values)
+	u.keep(area, offset, values)
 	return append(dst, pdu[:5]...), 0
+}
+
+// keep stores what a request has written; generators leave it alone from now on.
+func (u *unit) keep(area Area, offset int, values []uint16) {
+	u.areas[area].set(offset, values)
+	u.signals = slices.DeleteFunc(u.signals, func(s signal) bool {
+		return s.yields && s.area == area && int(s.offset) < offset+len(values) && offset < int(s.offset)+s.registers
+	})
+	u.written(area, uint16(offset), values)
 }
 
 func (u *unit) writeMany(dst, pdu []byte, offset, count int) ([]byte, byte) {

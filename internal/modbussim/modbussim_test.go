@@ -110,3 +110,32 @@ func FuzzRTURequests(f *testing.F) {
 		}
 	})
 }
+
+// Generators share registers, give way to what is written, and protected registers cannot be written.
+func TestGenerate(t *testing.T) {
+	m := NewMap()
+	var written []uint16
+	m.Written = func(_ byte, _ Area, _ uint16, values []uint16) { written = values }
+	m.Generate(1, HoldingRegisters, 0, 2, func(_ time.Duration, to []uint16) { to[0], to[1] = to[0]|1, 5 })
+	m.Generate(1, HoldingRegisters, 0, 1, func(_ time.Duration, to []uint16) { to[0] |= 8 })
+	m.Generate(1, HoldingRegisters, 2, 1, func(_ time.Duration, to []uint16) { to[0]++ })
+	m.Protect(1, HoldingRegisters, 2, 1)
+	ask := func(pdu, want string) {
+		t.Helper()
+		if got := string(m.answer(nil, 1, []byte(pdu))); got != want {
+			t.Errorf("% x: % x, want % x", pdu, got, want)
+		}
+	}
+	ask("\x03\x00\x00\x00\x03", "\x03\x06\x00\x09\x00\x05\x00\x01")
+	ask("\x06\x00\x02\x00\x09", "\x86\x02")
+	ask("\x10\x00\x01\x00\x02\x04\x00\x00\x00\x00", "\x90\x02")
+	ask("\x16\x00\x02\x00\x00\x00\x00", "\x96\x02")
+	ask("\x16\x00\x00\xff\x00\x00\x40", "\x16\x00\x00\xff\x00\x00\x40")
+	if len(written) != 1 || written[0] != 0x40 {
+		t.Error(written)
+	}
+	ask("\x03\x00\x00\x00\x02", "\x03\x04\x00\x40\x00\x05")
+	if m.Elapsed() <= 0 {
+		t.Error("no time has passed")
+	}
+}

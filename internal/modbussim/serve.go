@@ -16,6 +16,22 @@ import (
 
 // Serve answers Modbus TCP on a listener, which it closes, until ctx ends or the listener fails.
 func Serve(ctx context.Context, l net.Listener, m *Map) error {
+	return accept(ctx, l, func(conn net.Conn) { ServeConn(ctx, conn, m) })
+}
+
+// ServeRTUOverTCP answers Modbus RTU frames on the connections of a listener, as a device server with a serial line
+// behind it does.
+func ServeRTUOverTCP(ctx context.Context, l net.Listener, m *Map) error {
+	return accept(ctx, l, func(conn net.Conn) { _ = ServeRTU(ctx, conn, m) })
+}
+
+// ServeASCIIOverTCP does the same for Modbus ASCII.
+func ServeASCIIOverTCP(ctx context.Context, l net.Listener, m *Map) error {
+	return accept(ctx, l, func(conn net.Conn) { _ = ServeASCII(ctx, conn, m) })
+}
+
+// accept serves each connection on a goroutine of its own, and closes them all when ctx ends.
+func accept(ctx context.Context, l net.Listener, serve func(net.Conn)) error {
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
@@ -28,7 +44,11 @@ func Serve(ctx context.Context, l net.Listener, m *Map) error {
 		case err != nil:
 			return errors.Join(err, l.Close())
 		}
-		tasks.Go(func() { ServeConn(ctx, conn, m) })
+		tasks.Go(func() {
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+			serve(conn)
+		})
 	}
 }
 
