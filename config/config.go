@@ -163,8 +163,10 @@ type loader struct {
 // Load reads all files. The report holds every problem found, in order. The Config is nil when nothing may be started;
 // it can be usable although the report has errors: a broken endpoint or reverse URL has then been left out.
 func Load(opts Options) (*Config, *xmltree.Report) {
-	return load(opts, func(file string) (*xmltree.Element, error) { return xmltree.Load(file, xmltree.Limits{}) })
+	return load(opts, parseFile)
 }
+
+func parseFile(file string) (*xmltree.Element, error) { return xmltree.Load(file, xmltree.Limits{}) }
 
 // load is Load with the reading of files as a seam for tests.
 func load(opts Options, parse func(file string) (*xmltree.Element, error)) (*Config, *xmltree.Report) {

@@ -13,6 +13,8 @@ import (
 // Change is one difference between two configurations.
 type Change struct {
 	Path   string // fields of Config, entries of lists by their name: Endpoints[opc.tcp://gw:4840].Visible
+	Kind   string // Path without the names: Endpoints[].Visible
+	Entry  string // the first name in Path; empty: none
 	Before string // empty: added
 	After  string // empty: removed
 }
@@ -29,50 +31,67 @@ func (c Change) String() string {
 }
 
 // Diff lists what is different, in the order of the fields. Lines, times and names of files do not count, nor does the
-// order in which endpoints, clients, users, groups and channels stand. Passwords are not shown.
+// order in which endpoints, clients, users, groups, channels, devices and tags stand. Passwords are not shown.
 func Diff(before, after *Config) []Change {
 	var d differ
-	d.value("", reflect.ValueOf(*before), reflect.ValueOf(*after))
+	d.value(place{}, reflect.ValueOf(*before), reflect.ValueOf(*after))
 	return d.changes
 }
 
 type differ struct{ changes []Change }
 
-func (d *differ) add(path, before, after string) {
-	d.changes = append(d.changes, Change{path, before, after})
+// place is where a value stands.
+type place struct{ path, kind, entry string }
+
+func (p place) field(name string) place {
+	return place{join(p.path, name), join(p.kind, name), p.entry}
 }
 
-func (d *differ) value(path string, a, b reflect.Value) {
+func (p place) named(name string) place {
+	if p.entry == "" {
+		p.entry = name
+	}
+	return place{p.path + "[" + name + "]", p.kind + "[]", p.entry}
+}
+
+func (d *differ) add(at place, before, after string) {
+	d.changes = append(d.changes, Change{Path: at.path, Kind: at.kind, Entry: at.entry, Before: before, After: after})
+}
+
+func (d *differ) value(at place, a, b reflect.Value) {
 	switch {
 	case reflect.DeepEqual(a.Interface(), b.Interface()):
 	case a.Kind() == reflect.Struct:
-		d.fields(path, a, b)
+		d.fields(at, a, b)
 	case a.Kind() == reflect.Slice && name(a.Type().Elem()) != nil:
-		d.entries(path, a, b)
+		d.entries(at, a, b)
 	default:
-		d.add(path, show(a), show(b))
+		d.add(at, show(a), show(b))
 	}
 }
 
-func (d *differ) fields(path string, a, b reflect.Value) {
+func (d *differ) fields(at place, a, b reflect.Value) {
 	for i := range a.NumField() {
 		switch field := a.Type().Field(i).Name; field {
 		case "Sources", "Line":
 		case "Password":
 			if a.Field(i).String() != b.Field(i).String() {
-				d.add(join(path, field), "(not shown)", "(not shown)")
+				d.add(at.field(field), "(not shown)", "(not shown)")
 			}
+		case "Channels":
+			d.value(at.field(field), a.Field(i), b.Field(i))
+			d.value(at.field("Devices"), reflect.ValueOf(devices(a.Field(i))), reflect.ValueOf(devices(b.Field(i))))
 		default:
-			d.value(join(path, field), a.Field(i), b.Field(i))
+			d.value(at.field(field), a.Field(i), b.Field(i))
 		}
 	}
 }
 
 // entries compares lists whose entries have names.
-func (d *differ) entries(path string, a, b reflect.Value) {
+func (d *differ) entries(list place, a, b reflect.Value) {
 	before, after := named(a), named(b)
 	for _, key := range append(keys(a), keys(b)...) {
-		at := path + "[" + key + "]"
+		at := list.named(key)
 		old, was := before[key]
 		now, is := after[key]
 		delete(before, key)
@@ -90,6 +109,15 @@ func (d *differ) entries(path string, a, b reflect.Value) {
 			d.add(at, "", show(now))
 		}
 	}
+}
+
+// devices lists those of all channels, as clients see them: which channel one is on makes no difference to them.
+func devices(channels reflect.Value) []drivers.Device {
+	var all []drivers.Device
+	for _, c := range channels.Interface().([]drivers.Channel) {
+		all = append(all, c.Devices()...)
+	}
+	return all
 }
 
 func join(path, field string) string { return strings.TrimPrefix(path+"."+field, ".") }

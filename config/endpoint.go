@@ -99,13 +99,16 @@ func (r *endpointReader) url(e *xmltree.Element, text string) (address, bool) {
 	return a, err == nil
 }
 
-// clash refuses a second listener on the same port.
+// clash refuses a second listener on the same port, and a second endpoint of the same name.
 func (r *endpointReader) clash(others []endpointReader) {
 	host, port, _ := net.SplitHostPort(r.endpoint.ListenAddress)
 	for _, o := range others {
 		h, p, _ := net.SplitHostPort(o.endpoint.ListenAddress)
 		if !r.broken && p == port && (h == "" || host == "" || strings.EqualFold(h, host)) {
 			r.fail(r.at("Url"), "port %s is taken by the endpoint in line %d; put all SecuritySettings into one endpoint or use another port", port, o.endpoint.Line)
+		}
+		if !r.broken && r.endpoint.URL == o.endpoint.URL {
+			r.fail(r.at("Url"), "is also the <Url> of the endpoint in line %d; clients could not tell them apart: use another name or port", o.endpoint.Line)
 		}
 	}
 }

@@ -133,6 +133,17 @@ func TestEndpoint_SamePort(t *testing.T) {
 	}
 }
 
+// TestEndpoint_SameURL: everything that is said of an endpoint is said by its Url.
+func TestEndpoint_SameURL(t *testing.T) {
+	block := plain()[strings.Index(plain(), "<UaEndpoint>"):strings.Index(plain(), "</UaServerConfig>")]
+	one := strings.Replace(plain(), block, strings.Replace(block, "</UaEndpoint>", "<StackUrl>opc.tcp://192.0.2.1:4840</StackUrl></UaEndpoint>", 1), 1)
+	two := strings.Replace(block, "</UaEndpoint>", "<StackUrl>opc.tcp://192.0.2.2:4840</StackUrl></UaEndpoint>", 1)
+	cfg, got := setup{main: strings.Replace(one, "</UaServerConfig>", two+"</UaServerConfig>", 1)}.load(t)
+	if cfg == nil || len(cfg.Endpoints) != 1 || len(got) != 1 || !strings.Contains(got[0], "is also the <Url> of the endpoint in line 5") {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestEndpoint_Permissive has every setting that weakens the server: it is honoured and said.
 func TestEndpoint_Permissive(t *testing.T) {
 	cfg := setup{endpoint: `<AutomaticallyTrustAllClientCertificates>true</AutomaticallyTrustAllClientCertificates>

@@ -36,6 +36,15 @@ func (m *Manager) plan(targets []Target) ([]*dialler, error) {
 	return all, nil
 }
 
+// Check tells whether Update could do this, and does nothing.
+func (m *Manager) Check(targets []Target, maxSockets int) error {
+	if maxSockets < 0 {
+		return errMaxSockets(maxSockets)
+	}
+	_, err := m.plan(targets)
+	return err
+}
+
 // Update replaces targets and cap. A target that is there before and after, with the same settings, does not notice, and
 // neither do its sockets; Serve of the old one stays. New Alternatives count from the next call on. The sockets of all others are closed as at the end of Run, and
 // a client whose settings have changed is called anew when they are. With an error nothing has changed.

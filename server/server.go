@@ -81,6 +81,9 @@ func New(cfg Config, space *addressspace.Space, log *slog.Logger) (*Server, erro
 // for the endpoint with its URL, whatever the settings of that are later.
 func (s *Server) Endpoint(i int) *Endpoint { return s.settings().endpoints[i] }
 
+// EndpointByURL is Endpoint for the one with this URL, nil if there is none.
+func (s *Server) EndpointByURL(url string) *Endpoint { return s.settings().endpoint(url) }
+
 // Serve answers one TransportConnection until it ends, whoever dialled it, and
 // closes it. progress, which may be nil, is called as the connection advances.
 // Serve waits for Hello as long as nc and ctx let it: who owns the socket

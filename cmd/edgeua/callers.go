@@ -20,7 +20,6 @@ import (
 // the configuration and with what directories know.
 type callers struct {
 	server    *server.Server
-	endpoints map[string]*server.Endpoint // by Url; they stay as long as the server
 	log       *slog.Logger
 	manager   *reverseconnect.Manager
 	nodes     *status.ReverseConnections
@@ -33,10 +32,7 @@ type callers struct {
 // newCallers makes the nodes of the reverse connections, behind the devices'
 // namespace, and the manager whose clients they show.
 func newCallers(cfg *config.Config, ids []identity, s *server.Server, space *addressspace.Space, log *slog.Logger) (*callers, error) {
-	c := &callers{server: s, endpoints: map[string]*server.Endpoint{}, log: log, cfg: cfg}
-	for i := range cfg.Endpoints {
-		c.endpoints[cfg.Endpoints[i].URL] = s.Endpoint(i)
-	}
+	c := &callers{server: s, log: log, cfg: cfg}
 	c.directory = newDirectory(c, ids)
 	targets := c.targets(cfg)
 	var err error
@@ -114,7 +110,7 @@ func (c *callers) appendFound(all []reverseconnect.Target, t reverseconnect.Targ
 // target says in the words of package reverseconnect how a client is called.
 func (c *callers) target(cfg *config.Config, ep *config.Endpoint, client *config.ReverseClient) reverseconnect.Target {
 	t := &client.Tuning
-	endpoint := c.endpoints[ep.URL]
+	endpoint := c.server.EndpointByURL(ep.URL)
 	peer := server.Peer{ApplicationURI: client.ApplicationURI, AllowUnverified: client.AllowUnverified}
 	if client.EndpointURL != ep.URL {
 		peer.EndpointURL = client.EndpointURL
@@ -135,18 +131,19 @@ func (c *callers) target(cfg *config.Config, ep *config.Endpoint, client *config
 	}
 }
 
-// apply takes over the clients of cfg, whose endpoints are those of the
-// server. With an error nothing has changed.
-func (c *callers) apply(cfg *config.Config) error {
+// check tells whether apply could take over the clients of cfg.
+func (c *callers) check(cfg *config.Config) error {
+	return c.manager.Check(c.targets(cfg), cfg.MaxSockets)
+}
+
+// apply takes over the clients of cfg, whose endpoints are those of the server
+// by now.
+func (c *callers) apply(cfg *config.Config, ids []identity) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.directory.update(cfg)
-	if err := c.update(cfg); err != nil {
-		c.directory.update(c.cfg)
-		return err
-	}
 	c.cfg = cfg
-	return nil
+	c.directory.update(cfg, ids)
+	return c.update(cfg)
 }
 
 // learned takes over what a directory has told.

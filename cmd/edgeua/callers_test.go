@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -294,24 +293,6 @@ func TestServe_ReloadOfABadFileChangesNothing(t *testing.T) {
 	}
 }
 
-func TestServe_ReloadNamesWhatNeedsARestart(t *testing.T) {
-	t.Cleanup(func() { goleak.VerifyNone(t) })
-	p, second := newPhone(t), newPhone(t)
-	g := startCalling(t, secureFile("", p.url()), edgeFile(""))
-	defer g.stop()
-	p.answer()
-	g.rewrite("TcUaServerConfig.xml", strings.NewReplacer("<ServerName>test", "<ServerName>other", "<EnableAnonymous>true", "<EnableAnonymous>false", "<Url>opc.tcp://gateway.invalid:4840", "<IsVisible>false</IsVisible><Url>opc.tcp://gateway.invalid:4840").
-		Replace(secureFile("", p.url(), second.url())))
-	for _, part := range []string{"part=Application", "part=Tokens", `part="UaEndpoint opc.tcp://gateway.invalid:4840"`, "waiting_for_restart=3"} {
-		g.log.wait(t, part)
-	}
-	select {
-	case <-second.calls:
-		t.Error("a client of a changed endpoint is called")
-	case <-time.After(200 * time.Millisecond):
-	}
-}
-
 func TestDial(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	dead := "opc.tcp://" + freeAddress(t)
@@ -363,27 +344,5 @@ func TestBindControl_LeftBehind(t *testing.T) {
 	}
 	if _, err := bindControl(t.Context(), dir); err == nil {
 		t.Error("a file is replaced")
-	}
-}
-
-func TestTakeOver_EveryFieldIsLookedAt(t *testing.T) {
-	g := files(t, map[string]string{"TcUaServerConfig.xml": secureFile(""), "edgeua.xml": "<EdgeUa/>"})
-	flags := configFlags{main: g}
-	a, _ := flags.load()
-	b, _ := flags.load()
-	if a == nil || b == nil {
-		t.Fatal("refused")
-	}
-	if _, waiting := takeOver(a, b); len(waiting) != 0 {
-		t.Errorf("the same files differ in %v", waiting)
-	}
-	b.Limits.MaxSessions++
-	b.MetricsAddress = "127.0.0.1:1"
-	b.Endpoints = append(b.Endpoints, b.Endpoints[0])
-	b.Endpoints[1].URL = "opc.tcp://new:1"
-	b.Endpoints[0].URL = "opc.tcp://renamed:1"
-	_, waiting := takeOver(a, b)
-	if got := fmt.Sprint(waiting); got != "[Limits MetricsAddress UaEndpoint opc.tcp://renamed:1 UaEndpoint opc.tcp://new:1 UaEndpoint opc.tcp://gateway.invalid:4840, which is not there any more]" {
-		t.Errorf("%v", got)
 	}
 }

@@ -97,7 +97,7 @@ func check(out io.Writer, flags *checkFlags) error {
 		inspect(cfg, report, time.Now())
 	}
 	if flags.json {
-		if err := writeJSON(out, verdict(cfg, report, nil)); err != nil {
+		if err := writeJSON(out, verdict(cfg, report, &plan{})); err != nil {
 			return err
 		}
 		return judge(report)
@@ -140,10 +140,14 @@ type changeJSON struct {
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 	Effect string `json:"effect"`
+	Waits  bool   `json:"nextStart"` // the effect does not come before
 }
 
-func verdict(cfg *config.Config, report *xmltree.Report, changes []changeJSON) checkJSON {
-	v := checkJSON{Starts: cfg != nil, Omitted: report.Omitted, Problems: report.Problems, Changes: changes}
+func verdict(cfg *config.Config, report *xmltree.Report, p *plan) checkJSON {
+	v := checkJSON{Starts: cfg != nil, Omitted: report.Omitted, Problems: report.Problems}
+	for _, c := range p.changes {
+		v.Changes = append(v.Changes, changeJSON{c.Path, c.Before, c.After, c.effect, c.waits})
+	}
 	v.Errors, v.Warnings = count(report)
 	if v.Problems == nil {
 		v.Problems = []xmltree.Problem{}

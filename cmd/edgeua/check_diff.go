@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/edgeua/edgeua/config"
 )
@@ -19,12 +18,12 @@ func checkDiff(out io.Writer, flags *checkFlags, before, after string) error {
 		return &configError{fmt.Errorf("%s: %w", before, err)}
 	}
 	cfg, report := config.Load(standIn(before, after))
-	var changes []changeJSON
+	p := &plan{}
 	if cfg != nil {
-		changes = effects(config.Diff(old, cfg))
+		p = newPlan(old, cfg)
 	}
 	if flags.json {
-		if err := writeJSON(out, verdict(cfg, report, changes)); err != nil {
+		if err := writeJSON(out, verdict(cfg, report, p)); err != nil {
 			return err
 		}
 		return judge(report)
@@ -32,16 +31,16 @@ func checkDiff(out io.Writer, flags *checkFlags, before, after string) error {
 	if _, err := report.WriteTo(out); err != nil {
 		return err
 	}
-	for _, c := range changes {
-		fmt.Fprintf(out, "%s: %s\n", config.Change{Path: c.Path, Before: c.Before, After: c.After}, c.Effect)
+	for _, c := range p.changes {
+		fmt.Fprintln(out, c)
 	}
 	switch {
 	case report.HasErrors():
 		fmt.Fprintln(out, "a reload would change nothing: the new configuration has errors")
-	case len(changes) == 0:
+	case len(p.changes) == 0:
 		fmt.Fprintln(out, "nothing is different")
 	default:
-		fmt.Fprintf(out, "%d differences; %s\n", len(changes), findings(report))
+		fmt.Fprintf(out, "%d differences; %s\n", len(p.changes), findings(report))
 	}
 	return judge(report)
 }
@@ -68,35 +67,4 @@ func directoryOf(path string) string {
 		return path
 	}
 	return filepath.Dir(path)
-}
-
-// effects says of each change what a reload does about it: the reverse-connect part of an endpoint is applied, unless
-// something else about that endpoint changes as well.
-func effects(all []config.Change) []changeJSON {
-	waiting := map[string]bool{}
-	for _, c := range all {
-		waiting[endpointOf(c.Path)] = waiting[endpointOf(c.Path)] || !reversePart(c.Path)
-	}
-	var changes []changeJSON
-	for _, c := range all {
-		effect := "applied by a reload, other reverse connections stay"
-		if waiting[endpointOf(c.Path)] && !strings.HasPrefix(c.Path, "MaxSockets") {
-			effect = "needs a restart"
-		}
-		changes = append(changes, changeJSON{Path: c.Path, Before: c.Before, After: c.After, Effect: effect})
-	}
-	return changes
-}
-
-func reversePart(path string) bool {
-	return strings.Contains(path, "].ReverseClients") || strings.Contains(path, "].DirectoryClients")
-}
-
-// endpointOf is the part of a path that names an endpoint.
-func endpointOf(path string) string {
-	i := strings.Index(path, "]")
-	if !strings.HasPrefix(path, "Endpoints[") || i < 0 {
-		return ""
-	}
-	return path[:i]
 }

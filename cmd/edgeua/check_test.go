@@ -187,10 +187,10 @@ func TestCheck_Diff(t *testing.T) {
 	edgeua(t, "check", "--diff", before, after).want(t, exitOK, "nothing is different")
 	edit(t, after, "192.0.2.17:48060", "192.0.2.18:48060")
 	edgeua(t, "check", "--diff", before, after).want(t, exitOK,
-		"- Endpoints[opc.tcp://press:4840].ReverseClients[opc.tcp://192.0.2.17:48060] (whole entry): applied by a reload",
-		"+ Endpoints[opc.tcp://press:4840].ReverseClients[opc.tcp://192.0.2.18:48060] (whole entry): applied by a reload", "2 differences")
+		"- Endpoints[opc.tcp://press:4840].ReverseClients[opc.tcp://192.0.2.17:48060] (whole entry): its sockets are closed",
+		"+ Endpoints[opc.tcp://press:4840].ReverseClients[opc.tcp://192.0.2.18:48060] (whole entry): it is called", "2 differences")
 	edit(t, after, "<ServerUri>", "<MaxSessionCount>7</MaxSessionCount><ServerUri>")
-	edgeua(t, "check", "--diff", before, after, "--json").want(t, exitOK, `"before": "20"`, `"after": "7"`, `"effect": "needs a restart"`)
+	edgeua(t, "check", "--diff", before, after, "--json").want(t, exitOK, `"before": "20"`, `"after": "7"`, `"effect": "holds for what comes; nothing that exists is taken away"`, `"nextStart": false`)
 	edit(t, after, "</UaEndpoint>", "")
 	edgeua(t, "check", "--diff", before, after).want(t, exitConfig, "a reload would change nothing")
 	edgeua(t, "check", "--diff", before).want(t, exitConfig, "accepts 2 arg(s)")

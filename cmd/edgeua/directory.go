@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"sync"
 
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/gds"
@@ -17,45 +18,51 @@ const directoryName = "directory.json"
 // directory looks up the clients whose addresses are not configured.
 type directory struct {
 	lookup *gds.Lookup
-	access map[string]gds.Access // by Url of the endpoint that asks
+
+	mu     sync.Mutex
+	access map[string]gds.Access // guarded by mu; by Url of the endpoint that asks
 }
 
 func newDirectory(c *callers, ids []identity) *directory {
-	d := &directory{access: map[string]gds.Access{}}
-	for i := range c.cfg.Endpoints {
-		d.access[c.cfg.Endpoints[i].URL] = gds.Access{
-			Dial:     (&net.Dialer{}).DialContext,
-			Identity: ids[i].own, Trust: ids[i].trust, ApplicationURI: c.cfg.Application.URI,
-		}
-	}
+	d := &directory{}
 	d.lookup = gds.New(gds.Config{
 		Query: d.query, Learned: c.learned, Log: c.log,
 		File: filepath.Join(c.cfg.StateDir, directoryName),
 	})
-	d.update(c.cfg)
+	d.update(c.cfg, ids)
 	return d
 }
 
 // query asks with the identity of the client's endpoint.
 func (d *directory) query(ctx context.Context, client gds.Client) ([]string, error) {
+	d.mu.Lock()
 	access := d.access[client.Endpoint]
+	d.mu.Unlock()
 	if access.Identity == nil {
 		return nil, errors.New("the endpoint has no certificate")
 	}
 	return access.Query(ctx, client.Directory, client.ApplicationURI)
 }
 
-// update says which clients to look up.
-func (d *directory) update(cfg *config.Config) {
+// update says which clients to look up, and with which identities.
+func (d *directory) update(cfg *config.Config, ids []identity) {
+	access := map[string]gds.Access{}
 	var clients []gds.Client
 	for i := range cfg.Endpoints {
 		ep := &cfg.Endpoints[i]
+		access[ep.URL] = gds.Access{
+			Dial:     (&net.Dialer{}).DialContext,
+			Identity: ids[i].own, Trust: ids[i].trust, ApplicationURI: cfg.Application.URI,
+		}
 		for j := range ep.DirectoryClients {
 			if client := &ep.DirectoryClients[j]; !client.Disabled {
 				clients = append(clients, lookupKey(ep, client))
 			}
 		}
 	}
+	d.mu.Lock()
+	d.access = access
+	d.mu.Unlock()
 	d.lookup.Update(clients)
 }
 

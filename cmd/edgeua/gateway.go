@@ -2,143 +2,103 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/config"
-	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/status"
 	"github.com/edgeua/edgeua/server"
 )
 
 // shutdownTimeout bounds how long clients are told and drained at the end.
 const shutdownTimeout = 5 * time.Second
 
-// gateway is everything a configuration asks for, put together.
+// gateway is everything a configuration asks for, put together. Each part knows
+// how to become that of another configuration while it runs; see apply.
 type gateway struct {
-	cfg       *config.Config
 	log       *slog.Logger
-	drivers   []drivers.Driver
+	devices   *devices
 	server    *server.Server
-	listeners []boundListener
 	callers   *callers
-	metrics   net.Listener // nil: not asked for
+	ports     *ports
+	registrar *registrar
+	setLevel  func(slog.Level) // of the log
 	// tasks run beside the rest, until ctx ends.
 	tasks []func(ctx context.Context) error
-}
 
-// boundListener is a bound port and the endpoint that it serves.
-type boundListener struct {
-	net.Listener
-	endpoint *server.Endpoint
+	mu  sync.Mutex
+	cfg *config.Config // guarded by mu; what holds
+	ids []identity     // guarded by mu; of the endpoints of cfg
 }
 
 // newGateway builds all parts in the order of their start: certificates,
 // address space, drivers, server, reverse connections; ports are bound last.
 // Nothing runs yet, and on failure nothing is left behind.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gateway, error) {
-	g := &gateway{cfg: cfg, log: log}
-	ids, err := identities(cfg, log)
-	if err != nil {
+	g := &gateway{log: log, cfg: cfg, setLevel: func(slog.Level) {}}
+	var err error
+	if g.ids, err = identities(cfg, nil, log); err != nil {
 		return nil, err
 	}
-	users, err := userTrust(cfg, ids, log)
+	users, err := userTrust(cfg, g.ids, log)
 	if err != nil {
 		return nil, err
 	}
 	space := addressspace.New(cfg.Application.URI)
-	if err := g.addDevices(space); err != nil {
+	g.devices = newDevices(space, cfg.Application.URI, log)
+	var channels []string
+	for _, c := range cfg.Channels {
+		channels = append(channels, c.Name())
+	}
+	if err := g.devices.apply(cfg.Channels, nil, channels); err != nil {
 		return nil, err
 	}
-	if g.server, err = server.New(serverConfig(cfg, ids, users), space, log); err != nil {
+	if g.server, err = server.New(serverConfig(cfg, g.ids, users), space, log); err != nil {
 		return nil, err
 	}
-	if g.callers, err = newCallers(cfg, ids, g.server, space, log); err != nil {
+	if g.callers, err = newCallers(cfg, g.ids, g.server, space, log); err != nil {
 		return nil, err
 	}
-	g.register(ids)
-	if err := g.bind(ctx); err != nil {
+	g.registrar = &registrar{log: log}
+	g.registrar.apply(cfg, g.ids)
+	g.ports = &ports{log: log, serve: g.serve, open: map[socket]*port{}}
+	bound, err := g.ports.change(ctx, sockets(cfg))
+	if err != nil {
 		return nil, err
 	}
-	if err := g.bindMetrics(ctx); err != nil {
-		g.unbind()
-		return nil, err
-	}
+	bound.commit()
 	return g, nil
 }
 
-// addDevices gives all devices one namespace, so that adding one moves no
-// index, and binds each driver to the Variables of its tags.
-func (g *gateway) addDevices(space *addressspace.Space) error {
-	ns := space.AddNamespace(g.cfg.Application.URI + ":devices")
-	for _, channel := range g.cfg.Channels {
-		variables, err := drivers.AddToSpace(space, ns, channel.Devices())
-		if err != nil {
-			return fmt.Errorf("channel %s: %w", channel.Name(), err)
-		}
-		driver := channel.New(g.log)
-		driver.Bind(variables)
-		if n, ok := driver.(drivers.Noder); ok {
-			if err := n.AddNodes(space, ns); err != nil {
-				return fmt.Errorf("channel %s: %w", channel.Name(), err)
-			}
-		}
-		g.drivers = append(g.drivers, driver)
+// serve answers on a port until ctx ends.
+func (g *gateway) serve(ctx context.Context, s socket, l net.Listener) error {
+	if s.endpoint == "" {
+		return status.Serve(ctx, l, status.Handler(status.Sources{Server: g.counts, Reverse: g.callers.clients}), g.log)
 	}
-	return nil
-}
-
-// bind opens the listening ports.
-func (g *gateway) bind(ctx context.Context) error {
-	for i := range g.cfg.Endpoints {
-		address := g.cfg.Endpoints[i].ListenAddress
-		if address == "" {
-			continue
-		}
-		var lc net.ListenConfig
-		l, err := lc.Listen(ctx, "tcp", address)
-		if err != nil {
-			g.unbind()
-			return listenError(address, err)
-		}
-		g.listeners = append(g.listeners, boundListener{l, g.server.Endpoint(i)})
-	}
-	return nil
-}
-
-func (g *gateway) unbind() {
-	for _, l := range g.listeners {
-		l.Close()
-	}
+	return g.server.Listen(ctx, l, g.server.EndpointByURL(s.endpoint))
 }
 
 // run starts everything, logs that it is up, and returns when ctx is done and
 // all of it has stopped: first who dials and accepts, then the sessions, then
 // the drivers.
 func (g *gateway) run(ctx context.Context) error {
-	field, stopField := context.WithCancel(context.WithoutCancel(ctx))
+	inField, stopField := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopField()
-	var fieldwork errgroup.Group
-	for _, driver := range g.drivers {
-		fieldwork.Go(func() error { return driver.Run(field) })
-	}
-
-	wire, stopWire := errgroup.WithContext(ctx)
-	for _, l := range g.listeners {
-		wire.Go(func() error { return g.server.Listen(stopWire, l.Listener, l.endpoint) })
-	}
-	wire.Go(func() error { return g.callers.run(stopWire) })
-	wire.Go(func() error { return g.serveMetrics(stopWire) })
-	for _, task := range g.tasks {
-		wire.Go(func() error { return task(stopWire) })
-	}
+	field, wire := newCrew(inField), newCrew(ctx)
+	g.devices.run(field)
+	g.ports.run(wire)
+	wire.begin(g.callers.run)
+	g.registrar.run(wire)
+	wire.begin(g.remind)
 	g.announce()
+	for _, task := range g.tasks {
+		wire.begin(task)
+	}
 
-	err := wire.Wait()
+	err := wire.wait()
 	g.log.Info("server stopping")
 	drained, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
@@ -146,11 +106,18 @@ func (g *gateway) run(ctx context.Context) error {
 		g.log.Warn("some clients had to be cut off", "err", shutdown)
 	}
 	stopField()
-	if failed := fieldwork.Wait(); err == nil {
+	if failed := field.wait(); err == nil {
 		err = failed
 	}
 	g.log.Info("server stopped")
 	return err
+}
+
+// holds returns what the gateway goes by.
+func (g *gateway) holds() (*config.Config, []identity) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.cfg, g.ids
 }
 
 // announce is the one line that says that everything is up, and with what.
@@ -162,8 +129,10 @@ func (g *gateway) announce() {
 			targets = append(targets, client.URL)
 		}
 	}
-	for _, l := range g.listeners {
-		listening = append(listening, l.Addr().String())
+	for s, l := range g.ports.open {
+		if s.endpoint != "" {
+			listening = append(listening, l.Addr().String())
+		}
 	}
 	tags := 0
 	for _, channel := range g.cfg.Channels {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/gopcua/opcua/ua"
 
 	"github.com/edgeua/edgeua/config"
@@ -44,6 +46,17 @@ func serverConfig(cfg *config.Config, ids []identity, users func(certificate []b
 		sc.Endpoints = append(sc.Endpoints, serverEndpoint(&cfg.Endpoints[i], ids[i]))
 	}
 	return sc
+}
+
+// renamed translates namespaces: a configuration that calls the server by
+// another name than it has until its next start means the same namespaces.
+func renamed(rights func(user, namespaceURI string) server.Rights, has, called string) func(user, namespaceURI string) server.Rights {
+	return func(user, namespaceURI string) server.Rights {
+		if rest, ok := strings.CutPrefix(namespaceURI, has); ok && (rest == "" || rest == devicesSuffix) {
+			namespaceURI = called + rest
+		}
+		return rights(user, namespaceURI)
+	}
 }
 
 func or(text, otherwise string) string {

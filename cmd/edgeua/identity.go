@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"time"
 
 	"github.com/edgeua/edgeua/config"
@@ -15,18 +18,21 @@ import (
 type identity struct {
 	own   *securechannel.Identity
 	trust func(certificate []byte) error
+	pair  *pki.Own // nil: none
+	of    *config.Endpoint
 }
 
 // identities loads the certificates of all endpoints, creating those that are
-// missing and may be created. Endpoints usually share one store.
-func identities(cfg *config.Config, log *slog.Logger) ([]identity, error) {
+// missing and may be created. Endpoints usually share one store. What is the
+// same as before is that of before.
+func identities(cfg *config.Config, before []identity, log *slog.Logger) ([]identity, error) {
 	all := make([]identity, len(cfg.Endpoints))
 	for i := range cfg.Endpoints {
 		e := &cfg.Endpoints[i]
 		if e.Certificate.File == "" {
 			continue // only None, without a store
 		}
-		id, err := openIdentity(e, cfg.Application.URI, log)
+		id, err := openIdentity(e, cfg.Application.URI, before, log)
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", e.URL, err)
 		}
@@ -59,19 +65,32 @@ func userTrust(cfg *config.Config, ids []identity, log *slog.Logger) (func(certi
 	return func(certificate []byte) error { return store.Validate(certificate, time.Now()) }, nil
 }
 
-func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (identity, error) {
+func openIdentity(e *config.Endpoint, applicationURI string, before []identity, log *slog.Logger) (identity, error) {
 	at := locations(e)
 	own, created, err := pki.LoadOrCreate(at, certificateRequest(&e.Certificate.Settings, applicationURI), e.Certificate.Generate)
 	if err != nil {
 		return identity{}, err
 	}
+	id := identity{pair: own, of: e}
+	for i := range before {
+		old := &before[i]
+		if old.pair == nil || old.of.URL != e.URL {
+			continue
+		}
+		if id.same(old) {
+			id.own, id.trust = old.own, old.trust
+			return id, nil
+		}
+		if !bytes.Equal(old.pair.DER, own.DER) {
+			log.Info("own certificate taken over: new connections are shown it", "file", e.Certificate.File,
+				"thumbprint", pki.Thumbprint(own.Cert), "valid_until", own.Cert.NotAfter)
+		}
+	}
 	if created {
 		log.Info("certificate created", "file", e.Certificate.File, "application_uri", applicationURI,
 			"valid_until", own.Cert.NotAfter)
 	}
-	for _, warning := range own.Warnings(applicationURI, time.Now()) {
-		log.Warn("own certificate", "file", e.Certificate.File, "problem", warning)
-	}
+	id.warn(applicationURI, log)
 	store, err := pki.Open(at, checks(e), own.DER, log)
 	if err != nil {
 		return identity{}, err
@@ -80,10 +99,46 @@ func openIdentity(e *config.Endpoint, applicationURI string, log *slog.Logger) (
 	if !e.Certificate.SendChain {
 		chain = chain[:1]
 	}
-	return identity{
-		own:   &securechannel.Identity{Chain: chain, Key: own.Key},
-		trust: func(certificate []byte) error { return store.Validate(certificate, time.Now()) },
-	}, nil
+	id.own = &securechannel.Identity{Chain: chain, Key: own.Key}
+	id.trust = func(certificate []byte) error { return store.Validate(certificate, time.Now()) }
+	return id, nil
+}
+
+// same reports whether id would be what old is: the same certificate and key,
+// and the same checks.
+func (id *identity) same(old *identity) bool {
+	return reflect.DeepEqual(id.pair.Chain, old.pair.Chain) && id.pair.Key.Equal(old.pair.Key) &&
+		id.of.Certificate.SendChain == old.of.Certificate.SendChain && id.of.Trust == old.of.Trust && id.of.Overwrites == old.of.Overwrites
+}
+
+// warn says what clients may refuse about the own certificate.
+func (id *identity) warn(applicationURI string, log *slog.Logger) {
+	for _, warning := range id.pair.Warnings(applicationURI, time.Now()) {
+		log.Warn("own certificate", "file", id.of.Certificate.File, "problem", warning)
+	}
+}
+
+// remindInterval is how often an administrator is told of an own certificate
+// that is about to expire.
+const remindInterval = 24 * time.Hour
+
+// remind looks at the own certificates once a day, until ctx ends.
+func (g *gateway) remind(ctx context.Context) error {
+	daily := time.NewTicker(remindInterval)
+	defer daily.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-daily.C:
+		}
+		cfg, ids := g.holds()
+		for i := range ids {
+			if ids[i].pair != nil {
+				ids[i].warn(cfg.Application.URI, g.log)
+			}
+		}
+	}
 }
 
 // locations says in pki's words where the files of an endpoint lie.

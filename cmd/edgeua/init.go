@@ -112,7 +112,7 @@ func (f *initFlags) certificates(out io.Writer) error {
 		}
 		return &configError{errors.New("with these flags the configuration has errors; nothing was written")}
 	}
-	_, err := identities(cfg, slog.New(slog.DiscardHandler))
+	_, err := identities(cfg, nil, slog.New(slog.DiscardHandler))
 	return err
 }
 

@@ -18,12 +18,14 @@ func (f *logFlags) add(cmd *cobra.Command) {
 }
 
 // logger makes the process's logger; fallback is the level if none was named.
-func (f *logFlags) logger(w io.Writer, fallback slog.Level) (*slog.Logger, error) {
+func (f *logFlags) logger(w io.Writer, fallback slog.Leveler) (*slog.Logger, error) {
 	level := fallback
 	if f.level != "" {
-		if err := level.UnmarshalText([]byte(f.level)); err != nil {
+		var named slog.Level
+		if err := named.UnmarshalText([]byte(f.level)); err != nil {
 			return nil, &configError{fmt.Errorf("--log-level %q: use debug, info, warn or error", f.level)}
 		}
+		level = named
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch strings.ToLower(f.format) {

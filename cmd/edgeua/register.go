@@ -2,52 +2,101 @@ package main
 
 import (
 	"crypto/x509"
+	"log/slog"
 	"net"
+	"reflect"
 
 	"github.com/gopcua/opcua/ua"
 
+	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/pki"
 	"github.com/edgeua/edgeua/internal/registration"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
-// register lets the gateway keep itself registered at the configured discovery
-// servers, with the identity of the first endpoint that has one.
-func (g *gateway) register(ids []identity) {
-	r := &g.cfg.Registration
-	if len(r.URLs) == 0 {
+// registrar keeps the gateway registered at the configured discovery servers,
+// with the identity of the first endpoint that has one.
+type registrar struct {
+	log  *slog.Logger
+	crew *crew // nil: not yet
+	told registration.Config
+	stop func() // nil: nothing runs
+}
+
+// apply registers what cfg asks for. What is the same goes on; else the old
+// registration is taken back first.
+func (r *registrar) apply(cfg *config.Config, ids []identity) {
+	next := registrationOf(cfg, ids)
+	if sameRegistration(next, r.told) {
 		return
 	}
+	if r.stop != nil {
+		r.stop()
+		r.stop = nil
+	}
+	r.told = next
+	if len(next.URLs) == 0 {
+		return
+	}
+	if len(next.Server.DiscoveryURLs) == 0 {
+		r.log.Warn("not registered at any discovery server: no endpoint has a discovery URL")
+		return
+	}
+	if next.Identity != nil {
+		r.introduce(next.Identity.Chain[0], cfg.Registration.TrustList)
+	}
+	r.begin()
+}
+
+// run registers, and from now on what comes.
+func (r *registrar) run(c *crew) {
+	r.crew = c
+	r.begin()
+}
+
+func (r *registrar) begin() {
+	if r.crew == nil || len(r.told.URLs) == 0 || len(r.told.Server.DiscoveryURLs) == 0 {
+		return
+	}
+	c := r.told
+	c.Dial, c.Log = (&net.Dialer{}).DialContext, r.log
+	r.stop = r.crew.begin(registration.New(c).Run)
+}
+
+// registrationOf is what the discovery servers are told; the URLs are empty if
+// there are none.
+func registrationOf(cfg *config.Config, ids []identity) registration.Config {
 	c := registration.Config{
-		URLs: r.URLs, Interval: r.Interval, Capabilities: r.Capabilities,
-		Dial: (&net.Dialer{}).DialContext, Log: g.log,
+		URLs: cfg.Registration.URLs, Interval: cfg.Registration.Interval, Capabilities: cfg.Registration.Capabilities,
 		Server: uabinary.RegisteredServer{
-			ServerURI: g.cfg.Application.URI, ProductURI: or(g.cfg.Application.ProductURI, defaultProductURI),
-			ServerNames: []uabinary.LocalizedText{{Text: g.cfg.Application.Name}},
+			ServerURI: cfg.Application.URI, ProductURI: or(cfg.Application.ProductURI, defaultProductURI),
+			ServerNames: []uabinary.LocalizedText{{Text: cfg.Application.Name}},
 			ServerType:  ua.ApplicationTypeServer,
 		},
 	}
-	for i := range g.cfg.Endpoints {
-		e := &g.cfg.Endpoints[i]
+	for i := range cfg.Endpoints {
+		e := &cfg.Endpoints[i]
 		if e.Discovery {
 			c.Server.DiscoveryURLs = append(c.Server.DiscoveryURLs, e.URL)
 		}
 		if c.Identity == nil && ids[i].own != nil {
 			c.Identity, c.Trust = ids[i].own, ids[i].trust
-			g.introduce(ids[i].own.Chain[0])
 		}
 	}
-	if len(c.Server.DiscoveryURLs) == 0 {
-		g.log.Warn("not registered at any discovery server: no endpoint has a discovery URL")
-		return
-	}
-	g.tasks = append(g.tasks, registration.New(c).Run)
+	return c
+}
+
+// sameRegistration compares all but functions. An identity that is the same has
+// the same trust.
+func sameRegistration(a, b registration.Config) bool {
+	same := a.Identity == b.Identity
+	a.Identity, a.Trust, b.Identity, b.Trust = nil, nil, nil, nil
+	return same && reflect.DeepEqual(a, b)
 }
 
 // introduce copies the own certificate to the trust list of the discovery
 // server, if the configuration names it.
-func (g *gateway) introduce(own []byte) {
-	dir := g.cfg.Registration.TrustList
+func (r *registrar) introduce(own []byte, dir string) {
 	if dir == "" {
 		return
 	}
@@ -56,6 +105,6 @@ func (g *gateway) introduce(own []byte) {
 		err = pki.Introduce(cert, dir)
 	}
 	if err != nil {
-		g.log.Warn("own certificate not copied to the trust list of the discovery server", "directory", dir, "err", err)
+		r.log.Warn("own certificate not copied to the trust list of the discovery server", "directory", dir, "err", err)
 	}
 }

@@ -2,98 +2,124 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
-	"reflect"
 	"slices"
+	"time"
 
 	"github.com/edgeua/edgeua/config"
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
-// reloads reads the files again whenever hup says so, until ctx ends. A nil hup
-// never does.
-func (g *gateway) reloads(ctx context.Context, files *configFlags, hup <-chan os.Signal) error {
-	running := g.cfg
+// reloads reads the files again whenever hup says so or they have changed,
+// until ctx ends. watch has been made before they were read first.
+func (g *gateway) reloads(ctx context.Context, files *configFlags, watch *fileWatch, hup <-chan os.Signal) error {
+	look := time.NewTicker(watchInterval)
+	defer look.Stop()
+	var told *xmltree.Report
+	watch.add(g.files(files, told))
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
-			running = g.reload(running, files)
-		}
-	}
-}
-
-// reload reads the files, applies what can be applied to a running gateway, and
-// returns the configuration that holds from now on. Files with an error change
-// nothing.
-func (g *gateway) reload(running *config.Config, files *configFlags) *config.Config {
-	g.log.Info("configuration is read again")
-	cfg, report := files.load()
-	tell(g.log, report)
-	if cfg == nil || report.HasErrors() {
-		g.log.Error("configuration not reloaded: nothing has changed", "reason", findings(report))
-		return running
-	}
-	next, waiting := takeOver(running, cfg)
-	if err := g.callers.apply(next); err != nil {
-		g.log.Error("configuration not reloaded: nothing has changed", "reason", err)
-		return running
-	}
-	for _, part := range waiting {
-		g.log.Warn("change takes effect at the next start only", "part", part)
-	}
-	g.log.Info("configuration reloaded", "reverse_targets", len(g.callers.manager.Snapshot()), "waiting_for_restart", len(waiting))
-	return next
-}
-
-// takeOver returns running with those parts of next that a running gateway can
-// take over, and the names of the changed parts that it cannot. What is taken
-// over is the reverse-connect part; another part joins it by being copied here.
-func takeOver(running, next *config.Config) (*config.Config, []string) {
-	merged := *running
-	merged.Sources = next.Sources
-	merged.MaxSockets = next.MaxSockets
-	merged.Endpoints = slices.Clone(running.Endpoints)
-	waiting := changedParts(running, next)
-	for i := range next.Endpoints {
-		ep := &next.Endpoints[i]
-		at := slices.IndexFunc(merged.Endpoints, func(e config.Endpoint) bool { return e.URL == ep.URL })
-		if at < 0 || !reflect.DeepEqual(bare(merged.Endpoints[at]), bare(*ep)) {
-			waiting = append(waiting, "UaEndpoint "+ep.URL)
-			continue
-		}
-		merged.Endpoints[at].ReverseClients = ep.ReverseClients
-		merged.Endpoints[at].DirectoryClients = ep.DirectoryClients
-	}
-	for i := range running.Endpoints {
-		url := running.Endpoints[i].URL
-		if !slices.ContainsFunc(next.Endpoints, func(e config.Endpoint) bool { return e.URL == url }) {
-			waiting = append(waiting, fmt.Sprintf("UaEndpoint %s, which is not there any more", url))
-		}
-	}
-	return &merged, waiting
-}
-
-// bare is an endpoint without what can change while it runs, nor where it stands.
-func bare(e config.Endpoint) config.Endpoint {
-	e.Line, e.ReverseClients, e.DirectoryClients = 0, nil, nil
-	return e
-}
-
-// changedParts names the fields of a Config that differ and that nothing takes
-// over. A new field is among them until somebody does.
-func changedParts(a, b *config.Config) []string {
-	var names []string
-	x, y := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
-	for i := range x.NumField() {
-		switch name := x.Type().Field(i).Name; name {
-		case "Sources", "MaxSockets", "Endpoints":
-		default:
-			if !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
-				names = append(names, name)
+		case <-look.C:
+			if !watch.changed() {
+				continue
 			}
 		}
+		watch.take(g.files(files, told))
+		told = g.reload(ctx, files)
+		watch.add(g.files(files, told))
 	}
-	return names
+}
+
+// files lists what the configuration comes from: the files that are looked for,
+// those that were read or found wrong, and the own certificates.
+func (g *gateway) files(files *configFlags, told *xmltree.Report) []string {
+	all := config.Files(files.options())
+	cfg, _ := g.holds()
+	for _, source := range cfg.Sources {
+		all = append(all, source.Path)
+	}
+	for i := range cfg.Endpoints {
+		if c := &cfg.Endpoints[i].Certificate; c.File != "" {
+			all = append(all, c.File, c.KeyFile)
+		}
+	}
+	if told != nil {
+		for _, p := range told.Problems {
+			all = append(all, p.File)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// reload reads the files and applies what is different. Files with an error
+// change nothing.
+func (g *gateway) reload(ctx context.Context, files *configFlags) *xmltree.Report {
+	g.log.Info("configuration is read again")
+	after, report := files.load()
+	tell(g.log, report)
+	if after == nil || report.HasErrors() {
+		g.log.Error("configuration not reloaded: nothing has changed", "reason", findings(report))
+		return report
+	}
+	before, _ := g.holds()
+	p := newPlan(before, after)
+	if err := g.apply(ctx, p, after.Application.URI); err != nil {
+		g.log.Error("configuration not reloaded: nothing has changed", "reason", err)
+		return report
+	}
+	for _, c := range p.changes {
+		if c.waits {
+			g.log.Warn("configuration changed", "part", c.Change.String(), "effect", c.effect)
+			continue
+		}
+		g.log.Info("configuration changed", "part", c.Change.String(), "effect", c.effect)
+	}
+	g.log.Info("configuration reloaded", "changes", len(p.changes), "waiting_for_restart", p.waiting())
+	return report
+}
+
+// apply makes the gateway that of the plan. Everything that can fail comes
+// first: with an error nothing has changed. In the files the gateway is called
+// fileURI, which may count at the next start only.
+func (g *gateway) apply(ctx context.Context, p *plan, fileURI string) error {
+	_, before := g.holds()
+	ids, err := identities(p.next, before, g.log)
+	if err != nil {
+		return err
+	}
+	users, err := userTrust(p.next, ids, g.log)
+	if err != nil {
+		return err
+	}
+	sc := serverConfig(p.next, ids, users)
+	sc.Rights = renamed(sc.Rights, p.next.Application.URI, fileURI)
+	changeServer, err := g.server.Prepare(sc)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(drivers.Check(p.next.Channels), g.callers.check(p.next)); err != nil {
+		return err
+	}
+	bound, err := g.ports.change(ctx, sockets(p.next))
+	if err != nil {
+		return err
+	}
+
+	changeServer(p.reopen)
+	if err := errors.Join(g.devices.apply(p.next.Channels, p.stop, p.start), g.callers.apply(p.next, ids)); err != nil {
+		g.log.Error("some of the configuration is not applied", "err", err) // it has been checked
+	}
+	bound.commit()
+	g.registrar.apply(p.next, ids)
+	g.setLevel(p.next.LogLevel)
+	g.mu.Lock()
+	g.cfg, g.ids = p.next, ids
+	g.mu.Unlock()
+	return nil
 }

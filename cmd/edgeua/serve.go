@@ -25,9 +25,9 @@ func newServe() *cobra.Command {
 		Long: `Reads the configuration, polls the devices, listens on the endpoints and calls the
 reverse-connect clients, until SIGTERM or SIGINT; a second signal kills.
 
-SIGHUP reads the files again. Reverse-connect clients that were added, removed, changed,
-enabled or disabled are taken over while the connections of all others stay as they are; what
-needs a restart is named in the log. Files with an error change nothing.
+When the files change, and at SIGHUP, they are read again, and what is different is taken over
+while everything else goes on: connections, sessions, subscriptions and devices. Files with an
+error change nothing. 'edgeua check --diff' tells beforehand what a change does.
 
 The log goes to standard error. Its line "server running" says that everything is up.
 
@@ -45,12 +45,14 @@ Exit codes: 0 stopped cleanly, 1 failed at run time, 2 configuration refused.`,
 }
 
 func serve(ctx context.Context, stderr io.Writer, files *configFlags, logs *logFlags) error {
+	watch := newFileWatch(config.Files(files.options()))
 	cfg, report := files.load()
-	level := slog.LevelInfo
+	var level slog.LevelVar // Info
+	setLevel := func(asked slog.Level) { level.Set(min(slog.LevelInfo, asked)) }
 	if cfg != nil {
-		level = min(level, cfg.LogLevel)
+		setLevel(cfg.LogLevel)
 	}
-	log, err := logs.logger(stderr, level)
+	log, err := logs.logger(stderr, &level)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,8 @@ func serve(ctx context.Context, stderr io.Writer, files *configFlags, logs *logF
 	if err != nil {
 		return &configError{err}
 	}
-	g.tasks = append(g.tasks, func(ctx context.Context) error { return g.reloads(ctx, files, hup) })
+	g.setLevel = setLevel
+	g.tasks = append(g.tasks, func(ctx context.Context) error { return g.reloads(ctx, files, watch, hup) })
 	if l, err := bindControl(ctx, cfg.StateDir); err != nil {
 		log.Warn("no control socket: edgeua dial cannot reach this gateway", "err", err)
 	} else {
