@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gopcua/opcua/ua"
+
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/modbussim"
@@ -58,14 +60,18 @@ func measure(rows []string) error {
 	return nil
 }
 
-// bench is a set of running channels, and the number of values that they have set.
+// bench is a set of running channels, and the number of good values that they have set.
 type bench struct {
 	stop []func() error
 	sets atomic.Uint64
 }
 
 // Changed implements addressspace.Watcher.
-func (b *bench) Changed(*addressspace.Variable, *uabinary.DataValue) { b.sets.Add(1) }
+func (b *bench) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
+	if dv.Status == ua.StatusOK {
+		b.sets.Add(1)
+	}
+}
 
 // run adds a driver made of configuration text. Every Variable is watched.
 func (b *bench) run(kind drivers.Kind, text string) error {
@@ -126,11 +132,11 @@ func device(name string, unit int, settings, period, tags string) string {
 		name, unit, settings, period, tags)
 }
 
-// manyTags are tags that are read one by one, each a full block.
+// manyTags are tags that are read one by one, each a full block; none lies inside another.
 func manyTags(n int) string {
 	var tags strings.Builder
 	for i := range n {
-		fmt.Fprintf(&tags, `<Tag Name="T%d" Address="h0[%d]" Type="UInt16"/>`, i, registers)
+		fmt.Fprintf(&tags, `<Tag Name="T%d" Address="h%d[%d]" Type="UInt16"/>`, i, i, registers)
 	}
 	return tags.String()
 }
@@ -138,7 +144,7 @@ func manyTags(n int) string {
 func newMap(units ...byte) *modbussim.Map {
 	m := modbussim.NewMap()
 	for _, u := range units {
-		m.Set(u, modbussim.HoldingRegisters, 0, make([]uint16, registers)...)
+		m.Set(u, modbussim.HoldingRegisters, 0, make([]uint16, registers+1000)...)
 	}
 	return m
 }
