@@ -93,12 +93,8 @@ func (c *Conversion) Parse(s *xmltree.Settings) {
 	c.parseLinear(s)
 	c.parseNotAvailable(s)
 	c.parseEnum(s)
-	if name := s.String("NaNStatus", ""); name != "" {
-		c.NaNStatus = parseStatus(s, "NaNStatus", name)
-	}
-	if name := s.String("RangeStatus", ""); name != "" {
-		c.RangeStatus = parseStatus(s, "RangeStatus", name)
-	}
+	c.NaNStatus = ParseStatus(s, "NaNStatus", c.NaNStatus)
+	c.RangeStatus = ParseStatus(s, "RangeStatus", c.RangeStatus)
 	if c.RangeStatus != ua.StatusOK && !c.Range.Valid() {
 		s.Error("RangeStatus", "needs EULow and EUHigh, the range that it is about")
 	}
@@ -161,9 +157,7 @@ func (c *Conversion) parseNotAvailable(s *xmltree.Settings) {
 	if c.NotAvailableStatus == 0 {
 		c.NotAvailableStatus = ua.StatusBadSensorFailure
 	}
-	if name := s.String("NotAvailableStatus", ""); name != "" {
-		c.NotAvailableStatus = parseStatus(s, "NotAvailableStatus", name)
-	}
+	c.NotAvailableStatus = ParseStatus(s, "NotAvailableStatus", c.NotAvailableStatus)
 }
 
 // parseEnum reads names of values: 0=Off;1=Manual;2=Automatic.
@@ -200,8 +194,12 @@ func ParseNames(s *xmltree.Settings, word, list string) []EnumValue {
 	return all
 }
 
-// parseStatus finds a Bad or Uncertain StatusCode by its name in the standard.
-func parseStatus(s *xmltree.Settings, word, name string) ua.StatusCode {
+// ParseStatus reads a Bad or Uncertain StatusCode by its name in the standard; def is what holds if none is given.
+func ParseStatus(s *xmltree.Settings, word string, def ua.StatusCode) ua.StatusCode {
+	name := s.String(word, "")
+	if name == "" {
+		return def
+	}
 	for code, desc := range ua.StatusCodes {
 		if desc.Name == "Status"+name && !isGood(code) {
 			return code

@@ -50,6 +50,7 @@ func unitSymbol(code string) (string, bool) {
 		"VLT": "V", "2Z": "mV", "AMP": "A", "4K": "mA", "OHM": "Ω", "WTT": "W", "KWT": "kW", "MAW": "MW", "D46": "VA", "KVA": "kVA",
 		"KVR": "kvar", "WHR": "W·h", "KWH": "kW·h", "MWH": "MW·h", "HTZ": "Hz", "RPM": "r/min", "MTR": "m", "MMT": "mm",
 		"MTS": "m/s", "KGM": "kg", "GRM": "g", "LTR": "l", "MTQ": "m³", "MQH": "m³/h", "L2": "l/min", "SEC": "s", "MIN": "min", "HUR": "h",
+		"DD": "°", "KNT": "kn", "KMH": "km/h",
 	}[code]
 	if !known {
 		symbol = code

@@ -157,7 +157,7 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 	}
 	frame, err := b.await(ctx, timeout)
 	b.conclude(timeout)
-	b.total.load.add(time.Since(b.sent), time.Now())
+	b.total.load.Add(time.Since(b.sent), time.Now())
 	if err == nil {
 		b.measure()
 	}
@@ -177,7 +177,7 @@ func (b *bus) broadcast(ctx context.Context, request []byte) error {
 		return err
 	}
 	err := rest(ctx, b.onWire(len(request))+b.turnaround)
-	b.total.load.add(time.Since(b.sent), time.Now())
+	b.total.load.Add(time.Since(b.sent), time.Now())
 	return err
 }
 
@@ -199,7 +199,7 @@ func (b *bus) measure() {
 	b.total.lastGood.Store(now.UnixNano())
 	if b.unit != nil {
 		b.unit.lastGood.Store(now.UnixNano())
-		b.unit.trips.add(b.arrived.Sub(b.sent), b.began.Sub(b.sent)-b.onWire(len(b.asked.adu)))
+		b.unit.trips.Add(b.arrived.Sub(b.sent), b.began.Sub(b.sent)-b.onWire(len(b.asked.adu)))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/serial"
 )
 
 // Pause between attempts to connect.
@@ -149,7 +150,7 @@ func (d *driver) connected(r connection) {
 	c.used = c.opened
 	d.bus.attach(r.link)
 	d.open.Store(&r.link)
-	if port, ok := r.link.(lineCounter); ok {
+	if port, ok := r.link.(serial.Counter); ok {
 		d.port.Store(&port)
 	}
 	for _, u := range d.units {

@@ -95,7 +95,7 @@ func (d *driver) learn(u *unit) {
 	if u.learned || d.channel.line == nil {
 		return
 	}
-	thinking, ok := u.tally.trips.thinking()
+	thinking, ok := u.tally.trips.Thinking()
 	if !ok {
 		return
 	}

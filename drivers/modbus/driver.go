@@ -10,6 +10,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/goburrow/modbus"
 	"github.com/gopcua/opcua/ua"
@@ -31,8 +32,8 @@ type driver struct {
 	traceEnd time.Duration
 	busy     bool // the load of the bus has been warned of
 	label    string
-	port     atomic.Pointer[lineCounter] // of a serial line that is open; nil: never opened
-	sweepAt  time.Duration               // when to look for stale values
+	port     atomic.Pointer[serial.Counter] // of a serial line that is open; nil: never opened
+	sweepAt  time.Duration                  // when to look for stale values
 
 	timer   *time.Timer                  // of sleep
 	open    atomic.Pointer[drivers.Link] // what the driver may be sleeping on; nil: nothing yet

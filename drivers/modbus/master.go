@@ -59,7 +59,7 @@ func (m *Master) Connect(ctx context.Context) error {
 		return &drivers.Error{Fault: drivers.NoCommunication, Err: r.err}
 	}
 	bus.attach(r.link)
-	if port, ok := r.link.(lineCounter); ok {
+	if port, ok := r.link.(serial.Counter); ok {
 		m.driver.port.Store(&port)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package modbus
 
 import (
-	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -86,37 +85,12 @@ func (d *driver) unitOf(dev *device) *unit {
 	return nil
 }
 
-func text(name, description string, read func() string) drivers.Gauge {
-	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeString,
-		Read: func() uabinary.Variant { return uabinary.StringVariant(read()) }}
-}
-
-func number(name, description string, read func() float64) drivers.Gauge {
-	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeDouble,
-		Read: func() uabinary.Variant { return uabinary.DoubleVariant(read()) }}
-}
-
-func count(name, description string, read func() uint64) drivers.Gauge {
-	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeUint64,
-		Read: func() uabinary.Variant { return uabinary.Uint64Variant(read()) }}
-}
-
-// moment is a time in UnixNano; what has not happened is the least DateTime.
-func moment(name, description string, read func() int64) drivers.Gauge {
-	return drivers.Gauge{Name: name, Description: description, Type: uabinary.TypeDateTime, Read: func() uabinary.Variant {
-		if at := read(); at != 0 {
-			return uabinary.DateTimeVariant(uabinary.DateTimeOf(time.Unix(0, at)))
-		}
-		return uabinary.DateTimeVariant(0)
-	}}
-}
-
 // gauges are those that bus and unit have in common.
 func (t *tally) gauges() []drivers.Gauge {
 	all := []drivers.Gauge{
-		moment("StateSince", "when the state began", t.since.Load),
-		moment("LastGood", "when the last reply came", t.lastGood.Load),
-		text("LastError", "what went wrong last", func() string {
+		drivers.MomentGauge("StateSince", "when the state began", t.since.Load),
+		drivers.MomentGauge("LastGood", "when the last reply came", t.lastGood.Load),
+		drivers.TextGauge("LastError", "what went wrong last", func() string {
 			if s := t.lastError.Load(); s != nil {
 				return *s
 			}
@@ -124,7 +98,7 @@ func (t *tally) gauges() []drivers.Gauge {
 		}),
 	}
 	for c, row := range counterNames() {
-		all = append(all, count(row[0], row[1], t.counts[c].Load))
+		all = append(all, drivers.CountGauge(row[0], row[1], t.counts[c].Load))
 	}
 	return all
 }
@@ -132,61 +106,38 @@ func (t *tally) gauges() []drivers.Gauge {
 func (d *driver) channelGauges() []drivers.Gauge {
 	t := &d.bus.total
 	if d.channel.line != nil {
-		return append(d.commonGauges(t), d.lineGauges()...)
+		return append(d.commonGauges(t), serial.Gauges(d.portCounter)...)
 	}
 	return d.commonGauges(t)
 }
 
-// lineCounter is a serial port whose driver counts line errors.
-type lineCounter interface {
-	Counters() (serial.Counters, error)
-}
-
-// lineGauges are what the kernel counts; 0 where its driver does not.
-func (d *driver) lineGauges() []drivers.Gauge {
-	of := func(field func(serial.Counters) uint64) func() uint64 {
-		return func() uint64 {
-			port := d.port.Load()
-			if port == nil {
-				return 0
-			}
-			n, err := (*port).Counters()
-			if err != nil {
-				return 0
-			}
-			return field(n)
-		}
+// portCounter is the serial port, if it was ever open.
+func (d *driver) portCounter() serial.Counter {
+	if port := d.port.Load(); port != nil {
+		return *port
 	}
-	return []drivers.Gauge{
-		count("LineFrameErrors", "characters without a stop bit: often the wrong rate", of(func(n serial.Counters) uint64 { return n.Frame })),
-		count("LineParityErrors", "characters with the wrong parity", of(func(n serial.Counters) uint64 { return n.Parity })),
-		count("LineOverruns", "characters that the port lost", of(func(n serial.Counters) uint64 { return n.Overrun + n.BufferOverrun })),
-		count("LineBreaks", "times that the line was held down: often a cut or swapped wire", of(func(n serial.Counters) uint64 { return n.Break })),
-	}
+	return nil
 }
 
 func (d *driver) commonGauges(t *tally) []drivers.Gauge {
 	return append(t.gauges(),
-		text("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
-		text("Where", "the port or address", func() string { return d.channel.where() }),
-		number("BusLoad", "time in which the bus is busy, in percent, over ten seconds", func() float64 { return t.load.percent(time.Now()) }),
-		count("QueueLength", "writes that wait", func() uint64 { return uint64(len(d.writes)) }),
+		drivers.TextGauge("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
+		drivers.TextGauge("Where", "the port or address", func() string { return d.channel.where() }),
+		drivers.NumberGauge("BusLoad", "time in which the bus is busy, in percent, over ten seconds", func() float64 { return t.load.Percent(time.Now()) }),
+		drivers.CountGauge("QueueLength", "writes that wait", func() uint64 { return uint64(len(d.writes)) }),
 	)
 }
 
 func (u *unit) gauges() []drivers.Gauge {
 	t := &u.tally
 	milliseconds := func(load func() int64) func() float64 { return func() float64 { return float64(load()) / 1e6 } }
-	return append(t.gauges(),
-		text("State", "unknown, online, suspect or demoted", func() string { return drivers.HealthState(t.state.Load()).String() }),
-		moment("DemotedUntil", "when a demoted unit is asked again", t.until.Load),
-		number("RoundTripMin", "milliseconds, over the last 64 replies", milliseconds(t.trips.low.Load)),
-		number("RoundTripAvg", "milliseconds, over the last 64 replies", milliseconds(t.trips.average.Load)),
-		number("RoundTripMax", "milliseconds, over the last 64 replies", milliseconds(t.trips.high.Load)),
-		number("EffectivePeriod", "milliseconds between the last two readings of what is read most often", milliseconds(u.shape.period.Load)),
-		count("Blocks", "requests for one reading of everything", u.shape.blocks.Load),
-		count("RegistersAsked", "registers, or sixteen bits, in those requests", u.shape.asked.Load),
-		count("RegistersUsed", "of these, what tags need", u.shape.used.Load),
+	return append(append(t.gauges(), t.trips.Gauges()...),
+		drivers.TextGauge("State", "unknown, online, suspect or demoted", func() string { return drivers.HealthState(t.state.Load()).String() }),
+		drivers.MomentGauge("DemotedUntil", "when a demoted unit is asked again", t.until.Load),
+		drivers.NumberGauge("EffectivePeriod", "milliseconds between the last two readings of what is read most often", milliseconds(u.shape.period.Load)),
+		drivers.CountGauge("Blocks", "requests for one reading of everything", u.shape.blocks.Load),
+		drivers.CountGauge("RegistersAsked", "registers, or sixteen bits, in those requests", u.shape.asked.Load),
+		drivers.CountGauge("RegistersUsed", "of these, what tags need", u.shape.used.Load),
 		drivers.Gauge{Name: "Exceptions", Description: "refusals by exception code, from 1; the first element counts codes above 11",
 			Type: uabinary.TypeUint64, Array: true, Read: t.exceptionCounts},
 	)
@@ -215,11 +166,11 @@ func (d *driver) order(f func()) ua.StatusCode {
 const maxTrace = time.Hour
 
 func (d *driver) addChannelMethods(space *addressspace.Space, node uabinary.NodeID) error {
-	reset := method("ResetCounters", "sets the counters of the channel to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
+	reset := drivers.Action("ResetCounters", "sets the counters of the channel to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
 		d.bus.total.reset()
 		return ua.StatusOK
 	})
-	trace := method("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", node, func(call *addressspace.MethodCall) ua.StatusCode {
+	trace := drivers.Action("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", node, func(call *addressspace.MethodCall) ua.StatusCode {
 		n, _ := call.Inputs[0].Number()
 		seconds := time.Duration(n) * time.Second
 		if seconds > maxTrace {
@@ -231,41 +182,19 @@ func (d *driver) addChannelMethods(space *addressspace.Space, node uabinary.Node
 		Name: "Seconds", DataType: uabinary.NumericID(0, id.UInt32), ValueRank: -1,
 		Description: uabinary.LocalizedText{Text: "0 to 3600"},
 	}}
-	return addMethods(space, reset, trace)
+	return drivers.AddMethods(space, reset, trace)
 }
 
 func (d *driver) addUnitMethods(space *addressspace.Space, node uabinary.NodeID, u *unit) error {
-	return addMethods(space,
-		method("ResetCounters", "sets the counters of the device to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
+	return drivers.AddMethods(space,
+		drivers.Action("ResetCounters", "sets the counters of the device to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
 			u.tally.reset()
 			return ua.StatusOK
 		}),
-		method("Probe", "asks a demoted device now, and reads everything of one that answers", node, func(*addressspace.MethodCall) ua.StatusCode {
+		drivers.Action("Probe", "asks a demoted device now, and reads everything of one that answers", node, func(*addressspace.MethodCall) ua.StatusCode {
 			return d.order(func() { d.hasten(u) })
 		}),
 	)
-}
-
-// method is one that changes something, so it is not for anonymous clients.
-func method(name, description string, parent uabinary.NodeID, run func(*addressspace.MethodCall) ua.StatusCode) addressspace.MethodOptions {
-	return addressspace.MethodOptions{
-		ID:          uabinary.StringID(parent.Namespace, parent.Text+"/"+name),
-		BrowseName:  uabinary.QualifiedName{NamespaceIndex: parent.Namespace, Name: name},
-		Description: uabinary.LocalizedText{Text: description},
-		Parent:      parent, UsersOnly: true,
-		Run: func(_ context.Context, call *addressspace.MethodCall) ([]uabinary.Variant, ua.StatusCode, []ua.StatusCode) {
-			return nil, run(call), nil
-		},
-	}
-}
-
-func addMethods(space *addressspace.Space, methods ...addressspace.MethodOptions) error {
-	for _, m := range methods {
-		if _, err := space.AddMethod(m); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // trace logs what passes the wire for a while.
@@ -302,7 +231,7 @@ func (d *driver) watch() {
 	if d.bus.trace != nil && d.now() >= d.traceEnd {
 		d.bus.trace = nil
 	}
-	switch load := d.bus.total.load.last.Load(); {
+	switch load := d.bus.total.load.Last(); {
 	case load >= highLoad && !d.busy:
 		d.busy = true
 		d.log.Warn("the bus has too much to do; read the largest group less often", "where", d.channel.where(), "load_percent", load/10)

@@ -102,22 +102,6 @@ func TestTraceIsLoggedForAWhile(t *testing.T) {
 	})
 }
 
-func TestLoadOfTheBus(t *testing.T) {
-	var l load
-	now := time.Unix(1000, 0)
-	for range 10 {
-		now = now.Add(time.Second)
-		l.add(400*time.Millisecond, now)
-	}
-	l.add(400*time.Millisecond, now.Add(time.Second))
-	if p := l.percent(now.Add(time.Second)); p < 39 || p > 45 {
-		t.Errorf("%v percent", p)
-	}
-	if p := l.percent(now.Add(time.Hour)); p != 0 {
-		t.Errorf("%v percent after an hour of nothing", p)
-	}
-}
-
 func TestOverloadIsWarnedOfOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := newRig(t, tcpChannel+dev(`Timeout="500"`, `Period="100" Phase="0"`, oneTag))

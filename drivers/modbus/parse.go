@@ -231,7 +231,7 @@ func (p *deviceParser) writing(s *xmltree.Settings, d *device) {
 
 // tagParser reads what the device sets for its tags.
 func (p *deviceParser) tagParser(s *xmltree.Settings) *tagParser {
-	t := &tagParser{deviceParser: p, tags: map[string]bool{}, folders: map[string]bool{}}
+	t := &tagParser{deviceParser: p, names: drivers.NewTagNames()}
 	t.notation = Notation(s.Choice("Addressing", "", string(Protocol0), string(Protocol1), string(Modicon5), string(Modicon6)))
 	if !s.Has("Addressing") {
 		p.report.Error(s.Element(), "Addressing is missing; it is one of protocol0 (h0), protocol1 (h1), modicon5 (40001) and "+

@@ -24,10 +24,9 @@ type tagParser struct {
 	msb1     bool
 	text     TextOrder
 	readOnly bool
-	factors  []factorOf      // tags whose scale is another tag
-	spans    map[Area]int    // the most that a tag that is written may cover
-	tags     map[string]bool // names in lower case
-	folders  map[string]bool // what the dots in them make
+	factors  []factorOf   // tags whose scale is another tag
+	spans    map[Area]int // the most that a tag that is written may cover
+	names    *drivers.TagNames
 }
 
 // tag reads a tag, and gives the members of one that has bits as further tags behind it.
@@ -35,7 +34,7 @@ func (p *tagParser) tag(e *xmltree.Element, d *device) []Tag {
 	s := p.report.Settings(e)
 	g := len(d.groups) - 1
 	t := Tag{Group: g, Order: p.byteOrder(s, p.order), Factor: -1}
-	t.Name, t.Description, t.Period = p.tagName(s), s.String("Description", ""), d.groups[g].period
+	t.Name, t.Description, t.Period = p.names.Read(s), s.String("Description", ""), d.groups[g].period
 	addressed := p.address(s, &t)
 	p.valueType(s, &t)
 	t.Access = p.access(s, &t, addressed)
@@ -80,57 +79,25 @@ func (p *tagParser) members(s *xmltree.Settings, t *Tag) []Tag {
 	}
 	var all []Tag
 	for _, bit := range drivers.ParseNames(s, "Bits", list) {
-		key := strings.ToLower(t.Name + "." + bit.Text)
+		name := t.Name + "." + bit.Text
 		switch {
 		case bit.Value < low || bit.Value > high:
 			s.Error("Bits", "bit %d is not %d to %d", bit.Value, low, high)
 			continue
 		case strings.ContainsAny(bit.Text, "./#"):
 			s.Error("Bits", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(bit.Text))
-		case p.tags[key]:
+		case p.names.Has(name):
 			s.Error("Bits", "%s exists already", xmltree.Quote(bit.Text))
 		}
-		p.tags[key] = true
+		p.names.Keep(name)
 		m := Tag{Address: t.Address, Raw: Bool, Registers: 1, Order: t.Order, Factor: -1, Group: t.Group}
-		m.Name, m.Type, m.Access, m.Period = t.Name+"."+bit.Text, uabinary.TypeBoolean, t.Access, t.Period
+		m.Name, m.Type, m.Access, m.Period = name, uabinary.TypeBoolean, t.Access, t.Period
 		if m.Address.Bit = int8(bit.Value); p.msb1 {
 			m.Address.Bit = int8(16 - bit.Value)
 		}
 		all = append(all, m)
 	}
 	return all
-}
-
-// tagName refuses names that differ only in case, because many tools cannot tell them apart, and a tag that would be a
-// folder as well.
-func (p *tagParser) tagName(s *xmltree.Settings) string {
-	name := s.Required("Name")
-	key := strings.ToLower(name)
-	switch {
-	case strings.ContainsAny(name, "/#"):
-		s.Error("Name", "%s must not contain / or #; dots make folders", xmltree.Quote(name))
-	case p.tags[key]:
-		s.Error("Name", "tag %s exists already in this device", xmltree.Quote(name))
-	case p.folders[key]:
-		s.Error("Name", "%s is a folder of another tag; rename one of them", xmltree.Quote(name))
-	}
-	p.tags[key] = true
-	for i, c := range key {
-		if c == '.' {
-			p.folder(s, name, key[:i])
-		}
-	}
-	if name != "" && slices.Contains(strings.Split(name, "."), "") {
-		s.Error("Name", "%s has an empty part between its dots", xmltree.Quote(name))
-	}
-	return name
-}
-
-func (p *tagParser) folder(s *xmltree.Settings, name, folder string) {
-	if p.tags[folder] {
-		s.Error("Name", "%s needs a folder %s, but that is a tag; rename one of them", xmltree.Quote(name), xmltree.Quote(folder))
-	}
-	p.folders[folder] = true
 }
 
 func (p *deviceParser) byteOrder(s *xmltree.Settings, def Order) Order {

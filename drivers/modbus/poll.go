@@ -136,7 +136,7 @@ func (d *driver) refuse(b *block) bool {
 // forget drops what was learned about a unit: its blocks are planned anew.
 func (d *driver) forget(u *unit) {
 	u.noMask, u.noBoth, u.split, u.learned, u.gap = false, false, false, false, 0
-	u.tally.trips.n = 0
+	u.tally.trips.Forget()
 	d.replan(u)
 }
 

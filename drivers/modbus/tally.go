@@ -1,9 +1,10 @@
 package modbus
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/edgeua/edgeua/drivers"
 )
 
 // counter is one thing that is counted on a bus, for all of it and for each unit.
@@ -26,9 +27,6 @@ const (
 	counters
 )
 
-// samples is how many round trips are remembered.
-const samples = 64
-
 // tally is what has happened. One goroutine writes, any may read.
 type tally struct {
 	counts     [counters]atomic.Uint64
@@ -38,8 +36,8 @@ type tally struct {
 	state      atomic.Int32 // drivers.HealthState of a unit, 1 if a channel is up
 	since      atomic.Int64 // UnixNano
 	until      atomic.Int64 // of a demotion, UnixNano
-	trips      trips
-	load       load
+	trips      drivers.Trips
+	load       drivers.Load
 }
 
 func (t *tally) get(c counter) uint64 { return t.counts[c].Load() }
@@ -70,78 +68,4 @@ func (t *tally) reset() {
 	for i := range t.exceptions {
 		t.exceptions[i].Store(0)
 	}
-}
-
-// trips are the last round trips, and how long the device took to begin its reply.
-type trips struct {
-	whole, think [samples]time.Duration // owned by the goroutine of the bus
-	n            int
-	low          atomic.Int64
-	high         atomic.Int64
-	average      atomic.Int64
-}
-
-func (t *trips) add(whole, think time.Duration) {
-	t.whole[t.n%samples], t.think[t.n%samples] = whole, max(0, think)
-	t.n++
-	seen := t.whole[:min(t.n, samples)]
-	var sum time.Duration
-	for _, d := range seen {
-		sum += d
-	}
-	t.low.Store(int64(slices.Min(seen)))
-	t.high.Store(int64(slices.Max(seen)))
-	t.average.Store(int64(sum) / int64(len(seen)))
-}
-
-// thinking is the lower quartile of what the device took before its replies; ok is false as long as too few were seen.
-func (t *trips) thinking() (d time.Duration, ok bool) {
-	if t.n < samples {
-		return 0, false
-	}
-	sorted := t.think
-	slices.Sort(sorted[:])
-	return sorted[samples/4], true
-}
-
-// loadWindow is the time over which the load of a bus is measured.
-const loadWindow = 10 * time.Second
-
-// load is the share of time in which a bus is busy.
-type load struct {
-	began atomic.Int64 // UnixNano of the window under way
-	busy  atomic.Int64 // in it
-	last  atomic.Int64 // thousandths, of the one before
-}
-
-// add counts busy time that ended now; it returns true when a window ended.
-func (l *load) add(busy time.Duration, now time.Time) bool {
-	began := l.began.Load()
-	if began == 0 {
-		l.began.Store(now.Add(-busy).UnixNano())
-		l.busy.Store(int64(busy))
-		return false
-	}
-	total := l.busy.Add(int64(busy))
-	elapsed := now.UnixNano() - began
-	if elapsed < int64(loadWindow) {
-		return false
-	}
-	l.last.Store(1000 * total / elapsed)
-	l.began.Store(now.UnixNano())
-	l.busy.Store(0)
-	return true
-}
-
-// percent is the load of the last window, or of the one under way if that has lasted long because nothing was sent.
-func (l *load) percent(now time.Time) float64 {
-	began := l.began.Load()
-	elapsed := now.UnixNano() - began
-	if began == 0 {
-		return 0
-	}
-	if elapsed < int64(loadWindow) {
-		return float64(l.last.Load()) / 10
-	}
-	return 100 * float64(l.busy.Load()) / float64(elapsed)
 }

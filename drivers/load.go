@@ -1,0 +1,101 @@
+package drivers
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// tripSamples is how many round trips are remembered.
+const tripSamples = 64
+
+// Trips are the last 64 round trips, and how long the device took to begin its replies. One goroutine adds; Low, High and
+// Average may be read by any.
+type Trips struct {
+	Low, High, Average atomic.Int64 // nanoseconds
+
+	whole, think [tripSamples]time.Duration
+	n            int
+}
+
+// Add notes a round trip.
+func (t *Trips) Add(whole, think time.Duration) {
+	t.whole[t.n%tripSamples], t.think[t.n%tripSamples] = whole, max(0, think)
+	t.n++
+	seen := t.whole[:min(t.n, tripSamples)]
+	var sum time.Duration
+	for _, d := range seen {
+		sum += d
+	}
+	t.Low.Store(int64(slices.Min(seen)))
+	t.High.Store(int64(slices.Max(seen)))
+	t.Average.Store(int64(sum) / int64(len(seen)))
+}
+
+// Thinking is the lower quartile of what the device took before its replies; ok is false as long as too few were seen.
+func (t *Trips) Thinking() (d time.Duration, ok bool) {
+	if t.n < tripSamples {
+		return 0, false
+	}
+	sorted := t.think
+	slices.Sort(sorted[:])
+	return sorted[tripSamples/4], true
+}
+
+// Forget starts anew.
+func (t *Trips) Forget() { t.n = 0 }
+
+// Gauges show the round trips in milliseconds.
+func (t *Trips) Gauges() []Gauge {
+	milliseconds := func(v *atomic.Int64) func() float64 { return func() float64 { return float64(v.Load()) / 1e6 } }
+	return []Gauge{
+		NumberGauge("RoundTripMin", "milliseconds, over the last 64 replies", milliseconds(&t.Low)),
+		NumberGauge("RoundTripAvg", "milliseconds, over the last 64 replies", milliseconds(&t.Average)),
+		NumberGauge("RoundTripMax", "milliseconds, over the last 64 replies", milliseconds(&t.High)),
+	}
+}
+
+// loadWindow is the time over which the load of a bus is measured.
+const loadWindow = 10 * time.Second
+
+// Load is the share of time in which a bus is busy. One goroutine adds, any may ask.
+type Load struct {
+	began atomic.Int64 // UnixNano of the window under way
+	busy  atomic.Int64 // in it
+	last  atomic.Int64 // thousandths, of the one before
+}
+
+// Add counts busy time that ended now; it returns true when a window ended.
+func (l *Load) Add(busy time.Duration, now time.Time) bool {
+	began := l.began.Load()
+	if began == 0 {
+		l.began.Store(now.Add(-busy).UnixNano())
+		l.busy.Store(int64(busy))
+		return false
+	}
+	total := l.busy.Add(int64(busy))
+	elapsed := now.UnixNano() - began
+	if elapsed < int64(loadWindow) {
+		return false
+	}
+	l.last.Store(1000 * total / elapsed)
+	l.began.Store(now.UnixNano())
+	l.busy.Store(0)
+	return true
+}
+
+// Last is the load of the last window that ended, in thousandths.
+func (l *Load) Last() int64 { return l.last.Load() }
+
+// Percent is the load of the last window, or of the one under way if that has lasted long because nothing was sent.
+func (l *Load) Percent(now time.Time) float64 {
+	began := l.began.Load()
+	elapsed := now.UnixNano() - began
+	if began == 0 {
+		return 0
+	}
+	if elapsed < int64(loadWindow) {
+		return float64(l.last.Load()) / 10
+	}
+	return 100 * float64(l.busy.Load()) / float64(elapsed)
+}
