@@ -65,7 +65,8 @@ type Config struct {
 	Redundancy      Redundancy
 	OtherServers    []OtherServer
 	AllowDeprecated bool       // Basic128Rsa15 and Basic256
-	LogLevel        slog.Level // mapped from Trace
+	LogLevel        slog.Level // of the log file, mapped from Trace
+	LogFile         LogFile
 }
 
 // Source is one file that was read.
@@ -197,7 +198,7 @@ func (l *loader) load() {
 	l.cfg.Limits = readLimits(main)
 	l.cfg.LocaleIDs = main.block("AvailableLocaleIds").list("LocaleId")
 	l.cfg.ServerProfiles = main.block("AvailableServerProfiles").list("ServerProfileUri")
-	l.cfg.LogLevel = logLevel(main.block("Trace"))
+	l.cfg.LogLevel, l.cfg.LogFile = logLevel(main.block("Trace")), logFile(main.block("Trace"))
 	l.cfg.AllowDeprecated = main.flag("AllowDeprecatedSecurityPolicies")
 	l.endpoints(main)
 	l.identities(main)

@@ -263,6 +263,7 @@ func discoveryElements() []Element {
 }
 
 func transportElements() []Element {
+	const noPool = "every connection has a worker of its own, and MaxSessionCount bounds them"
 	return []Element{
 		row("Serializer", Block, "", "", Honour, "what a client may send"),
 		row("Serializer/MaxAlloc", Integer, "4194304", "4194304", Map, "bytes of one allocation; 0: 4194304").note("bounds the memory for the arrays of one message"),
@@ -271,32 +272,32 @@ func transportElements() []Element {
 		row("Serializer/MaxArrayLength", Integer, "65535", "65535", Honour, "elements of one array; 0: 65535"),
 		row("Serializer/MaxMessageSize", Integer, "1048576", "4194304", Honour, "bytes of one message; 0: 1048576"),
 		row("StackThreadPoolSettings", Block, "", "", Accept, "worker threads of the original"),
-		row("StackThreadPoolSettings/Enabled", Bool, "true", "true", Accept, "worker threads of the original"),
-		row("StackThreadPoolSettings/MinThreads", Integer, "5", "5", Accept, "worker threads of the original"),
-		row("StackThreadPoolSettings/MaxThreads", Integer, "5", "5", Accept, "worker threads of the original"),
-		row("StackThreadPoolSettings/MaxJobs", Integer, "20", "20", Accept, "requests waiting for them"),
-		row("StackThreadPoolSettings/BlockOnAdd", Bool, "true", "true", Accept, "waits for a free thread"),
-		row("StackThreadPoolSettings/Timeout", Integer, "0", "0", Accept, "ms to wait; 0: for ever"),
+		row("StackThreadPoolSettings/Enabled", Bool, "true", "true", Warn, "worker threads of the original").note(noPool),
+		row("StackThreadPoolSettings/MinThreads", Integer, "5", "5", Warn, "worker threads of the original").note(noPool),
+		row("StackThreadPoolSettings/MaxThreads", Integer, "5", "5", Warn, "worker threads of the original").note(noPool),
+		row("StackThreadPoolSettings/MaxJobs", Integer, "20", "20", Warn, "requests waiting for them").note(noPool),
+		row("StackThreadPoolSettings/BlockOnAdd", Bool, "true", "true", Warn, "waits for a free thread").note(noPool),
+		row("StackThreadPoolSettings/Timeout", Integer, "0", "0", Warn, "ms to wait; 0: for ever").note(noPool),
 		row("Trace", Block, "", "", Map, "logging"),
 	}
 }
 
 func traceElements() []Element {
-	const noFile = "log lines go to the standard error output and no file is written"
+	const always = "log level error, warn, info (also SYSTEM) or debug of the log file; standard error has at least info"
 	return []Element{
-		row("UaStackTraceEnabled", Bool, "false", "false", Map, "logs the transport").note("UaStackTraceLevel counts"),
+		row("UaStackTraceEnabled", Bool, "false", "false", Map, "logs the transport").note("UaStackTraceLevel counts, if it asks for more than UaAppTraceLevel"),
 		row("UaStackTraceLevel", Word, "NONE", "ALL", Map, "detail of that").
-			words("NONE ERROR WARNING SYSTEM INFO DEBUG CONTENT ALL").note("log level error, warn, info (also SYSTEM) or debug"),
-		row("UaAppTraceEnabled", Bool, "true", "true", Map, "logs the application").note("when false, only errors are logged"),
+			words("NONE ERROR WARNING SYSTEM INFO DEBUG CONTENT ALL").note(always),
+		row("UaAppTraceEnabled", Bool, "true", "true", Map, "logs the application").note("when neither trace is enabled, no log file is written"),
 		row("UaAppTraceLevel", Word, "Info", "Errors", Map, "detail of that").
-			words("NoTrace Errors Warning Info InterfaceCall CtorDtor ProgramFlow Data").note("log level error, warn, info or debug"),
-		row("UaAppTraceMaxEntries", Integer, "100000", "100000", Accept, "lines of one log file"),
-		row("UaAppTraceMaxBackup", Integer, "5", "5", Accept, "log files kept"),
+			words("NoTrace Errors Warning Info InterfaceCall CtorDtor ProgramFlow Data").note(always),
+		row("UaAppTraceMaxEntries", Integer, "100000", "100000", Honour, "lines of one log file; 0: 100000"),
+		row("UaAppTraceMaxBackup", Integer, "5", "5", Honour, "older log files kept; .1 is the youngest"),
 		row("UaAppTraceDisableFlush", Bool, "false", "", Accept, "does not flush after each line"),
-		row("UaAppTraceFile", Path, "", "[BkTracePath]/srvTrace.log", Warn, "the log file").note(noFile),
+		row("UaAppTraceFile", Path, "", "[BkTracePath]/srvTrace.log", Honour, "log file, beside the lines on standard error; none if it is not named"),
 		row("TraceEvents", Word, "Disabled", "Disabled", Warn, "shows the log in the address space").
 			words("Disabled History HistoryAndEvents").note("the log is not shown there"),
 		row("PubSubStackTraceEnabled", Bool, "false", "", Accept, "logs PubSub"),
-		row("DisableFileTrace", Bool, "true", "true", Warn, "writes no log file").note(noFile),
+		row("DisableFileTrace", Bool, "false", "true", Honour, "writes no log file"),
 	}
 }

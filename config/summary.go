@@ -17,6 +17,9 @@ func (c *Config) Summary(w io.Writer) error {
 	if c.MetricsAddress != "" {
 		fmt.Fprintf(&b, "metrics on http://%s/metrics\n", c.MetricsAddress)
 	}
+	if f := c.LogFile; f.Path != "" {
+		fmt.Fprintf(&b, "log file %s, level %v and above; %d older ones are kept\n", f.Path, c.LogLevel, f.MaxBackups)
+	}
 	tags, devices := 0, 0
 	for _, ch := range c.Channels {
 		for _, d := range ch.Devices() {

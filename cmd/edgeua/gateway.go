@@ -25,7 +25,7 @@ type gateway struct {
 	callers   *callers
 	ports     *ports
 	registrar *registrar
-	setLevel  func(slog.Level) // of the log
+	follow    func(*config.Config) // of the log
 	// tasks run beside the rest, until ctx ends.
 	tasks []func(ctx context.Context) error
 
@@ -38,7 +38,7 @@ type gateway struct {
 // address space, drivers, server, reverse connections; ports are bound last.
 // Nothing runs yet, and on failure nothing is left behind.
 func newGateway(ctx context.Context, cfg *config.Config, log *slog.Logger) (*gateway, error) {
-	g := &gateway{log: log, cfg: cfg, setLevel: func(slog.Level) {}}
+	g := &gateway{log: log, cfg: cfg, follow: func(*config.Config) {}}
 	var err error
 	if g.ids, err = identities(cfg, nil, log); err != nil {
 		return nil, err

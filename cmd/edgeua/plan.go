@@ -87,6 +87,7 @@ func effects() []effect {
 		{kind: "OtherServers[]", changed: "clients that ask from now on are told"},
 		{kind: "AllowDeprecated", changed: "holds at once; what it changes about endpoints stands with them"},
 		{kind: "LogLevel", changed: "holds at once, unless --log-level was given"},
+		{kind: "LogFile", changed: "holds at once"},
 	}
 }
 

@@ -117,7 +117,7 @@ func (g *gateway) apply(ctx context.Context, p *plan, fileURI string) error {
 	}
 	bound.commit()
 	g.registrar.apply(p.next, ids)
-	g.setLevel(p.next.LogLevel)
+	g.follow(p.next)
 	g.mu.Lock()
 	g.cfg, g.ids = p.next, ids
 	g.mu.Unlock()

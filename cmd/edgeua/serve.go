@@ -47,16 +47,15 @@ Exit codes: 0 stopped cleanly, 1 failed at run time, 2 configuration refused.`,
 func serve(ctx context.Context, stderr io.Writer, files *configFlags, logs *logFlags) error {
 	watch := newFileWatch(config.Files(files.options()))
 	cfg, report := files.load()
-	var level slog.LevelVar // Info
-	setLevel := func(asked slog.Level) { level.Set(min(slog.LevelInfo, asked)) }
-	if cfg != nil {
-		setLevel(cfg.LogLevel)
-	}
-	log, err := logs.logger(stderr, &level)
+	log, err := logs.journal(stderr)
 	if err != nil {
 		return err
 	}
-	tell(log, report)
+	if cfg != nil {
+		log.follow(cfg)
+		defer log.close()
+	}
+	tell(log.Logger, report)
 	if err := refused(cfg, report); err != nil {
 		return &configError{err}
 	}
@@ -66,11 +65,11 @@ func serve(ctx context.Context, stderr io.Writer, files *configFlags, logs *logF
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	g, err := newGateway(ctx, cfg, log)
+	g, err := newGateway(ctx, cfg, log.Logger)
 	if err != nil {
 		return &configError{err}
 	}
-	g.setLevel = setLevel
+	g.follow = log.follow
 	g.tasks = append(g.tasks, func(ctx context.Context) error { return g.reloads(ctx, files, watch, hup) })
 	if l, err := bindControl(ctx, cfg.StateDir); err != nil {
 		log.Warn("no control socket: edgeua dial cannot reach this gateway", "err", err)

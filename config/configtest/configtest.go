@@ -31,8 +31,8 @@ func Cases() []Case {
 		plain := base(e.Path)
 		with := base(e.Path)
 		value := other(e)
-		with.set(e.Path, value)
-		all = append(all, Case{e, value, plain.document(), with.document()})
+		with.Set(e.Path, value)
+		all = append(all, Case{e, value, plain.String(), with.String()})
 	}
 	return all
 }
@@ -49,18 +49,21 @@ func Load(t testing.TB, dir, text string) (*config.Config, *xmltree.Report) {
 	return config.Load(config.Options{Main: filepath.Join(dir, config.MainName), Hostname: "gw-7"})
 }
 
-// node is an element of a file under construction.
-type node struct {
+// Node is an element of a file under construction.
+type Node struct {
 	name, text string
-	children   []*node
+	children   []*Node
 }
 
-// set gives the first element of a path a text, and makes what is missing on the way.
-func (n *node) set(path, text string) *node {
+// New returns a main file with nothing in it.
+func New() *Node { return &Node{name: "OpcServerConfig"} }
+
+// Set gives the first element of a path a text, and makes what is missing on the way.
+func (n *Node) Set(path, text string) *Node {
 	for step := range strings.SplitSeq(path, "/") {
-		i := slices.IndexFunc(n.children, func(c *node) bool { return c.name == step })
+		i := slices.IndexFunc(n.children, func(c *Node) bool { return c.name == step })
 		if i < 0 {
-			n.children = append(n.children, &node{name: step})
+			n.children = append(n.children, &Node{name: step})
 			i = len(n.children) - 1
 		}
 		n = n.children[i]
@@ -69,20 +72,29 @@ func (n *node) set(path, text string) *node {
 	return n
 }
 
-// remove takes the first element of a path away.
-func (n *node) remove(path string) {
+// Add appends another element to the first block of a path, and returns it.
+func (n *Node) Add(path, text string) *Node {
 	parent, name := filepath.Split(path)
-	at := n.set(strings.TrimSuffix(parent, "/"), "")
-	at.children = slices.DeleteFunc(at.children, func(c *node) bool { return c.name == name })
+	at := n.Set(strings.TrimSuffix(parent, "/"), "")
+	at.children = append(at.children, &Node{name: name, text: text})
+	return at.children[len(at.children)-1]
 }
 
-func (n *node) document() string {
+// Remove takes all elements of a path away.
+func (n *Node) Remove(path string) {
+	parent, name := filepath.Split(path)
+	at := n.Set(strings.TrimSuffix(parent, "/"), "")
+	at.children = slices.DeleteFunc(at.children, func(c *Node) bool { return c.name == name })
+}
+
+// String is the file.
+func (n *Node) String() string {
 	var b strings.Builder
 	n.write(&b)
 	return b.String()
 }
 
-func (n *node) write(b *strings.Builder) {
+func (n *Node) write(b *strings.Builder) {
 	b.WriteString("<" + n.name + ">")
 	xml.EscapeText(b, []byte(n.text)) // a Builder takes everything
 	for _, c := range n.children {
@@ -92,48 +104,50 @@ func (n *node) write(b *strings.Builder) {
 }
 
 // base is a plain file in which the element of a path can have an effect.
-func base(path string) *node {
+func base(path string) *Node {
 	const main, endpoint = "UaServerConfig/", "UaServerConfig/UaEndpoint/"
-	n := &node{name: "OpcServerConfig"}
-	n.set(main+"ServerUri", "urn:gw-7:plant")
-	n.set(main+"ServerName", "Plant")
-	n.set(endpoint+"Url", "opc.tcp://gw-7:4840")
-	n.set(endpoint+"SecuritySetting/SecurityPolicy", "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256")
-	n.set(endpoint+"SecuritySetting/MessageSecurityMode", "SignAndEncrypt")
+	n := New()
+	n.Set(main+"ServerUri", "urn:gw-7:plant")
+	n.Set(main+"ServerName", "Plant")
+	n.Set(endpoint+"Url", "opc.tcp://gw-7:4840")
+	n.Set(endpoint+"SecuritySetting/SecurityPolicy", "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256")
+	n.Set(endpoint+"SecuritySetting/MessageSecurityMode", "SignAndEncrypt")
 	const trusted = "OpenSSLStore/CertificateTrustListLocation"
 	if within := main + "DefaultApplicationCertificateStore/"; strings.HasPrefix(path, within) {
-		n.set(within+trusted, "trusted")
+		n.Set(within+trusted, "trusted")
 		store(n, within+"ServerCertificate/")
 		windows(n, path, within, within+"ServerCertificate/")
 	} else {
-		n.set(endpoint+"CertificateStore/"+trusted, "trusted")
+		n.Set(endpoint+"CertificateStore/"+trusted, "trusted")
 		store(n, endpoint+"CertificateStore/")
 		windows(n, path, endpoint+"CertificateStore/")
 	}
 	switch {
 	case strings.HasSuffix(path, "DiscoveryRegistration/RegistrationInterval"):
-		n.set(main+"DiscoveryRegistration/Url", "opc.tcp://lds:4840")
+		n.Set(main+"DiscoveryRegistration/Url", "opc.tcp://lds:4840")
 	case strings.Contains(path, "AdditionalServerEntries/"):
-		n.set(main+"AdditionalServerEntries/ApplicationDescription/ApplicationUri", "urn:b")
+		n.Set(main+"AdditionalServerEntries/ApplicationDescription/ApplicationUri", "urn:b")
+	case strings.HasSuffix(path, "/UaAppTraceMaxEntries"), strings.HasSuffix(path, "/UaAppTraceMaxBackup"), strings.HasSuffix(path, "/DisableFileTrace"):
+		n.Set(main+"Trace/UaAppTraceFile", "trace.log")
 	case strings.HasSuffix(path, "/UaStackTraceLevel"):
-		n.set(main+"Trace/UaStackTraceEnabled", "true")
+		n.Set(main+"Trace/UaStackTraceEnabled", "true")
 	case strings.HasSuffix(path, "/UaStackTraceEnabled"):
-		n.set(main+"Trace/UaStackTraceLevel", "DEBUG")
+		n.Set(main+"Trace/UaStackTraceLevel", "DEBUG")
 	}
 	return n
 }
 
-func store(n *node, at string) {
-	n.set(at+"OpenSSLStore/ServerCertificate", "own.der")
-	n.set(at+"OpenSSLStore/ServerPrivateKey", "own.pem")
-	n.set(at+"GenerateCertificate", "true")
+func store(n *Node, at string) {
+	n.Set(at+"OpenSSLStore/ServerCertificate", "own.der")
+	n.Set(at+"OpenSSLStore/ServerPrivateKey", "own.pem")
+	n.Set(at+"GenerateCertificate", "true")
 }
 
 // windows makes room for a store of Windows, which counts only without the other one.
-func windows(n *node, path string, stores ...string) {
+func windows(n *Node, path string, stores ...string) {
 	for _, at := range stores {
 		if strings.HasPrefix(path, at+"WindowsStore/") {
-			n.remove(at + "OpenSSLStore")
+			n.Remove(at + "OpenSSLStore")
 		}
 	}
 }

@@ -38,6 +38,7 @@ func rules() map[string]rule {
 		"internal/pki":                             {},
 		"internal/xmltree":                         {},
 		"internal/modbussim":                       {},
+		"internal/logfile":                         {},
 		"internal/ptyline":                         {},
 		"addressspace":                             {imports: []string{"internal/uabinary"}},
 		"server":                                   {imports: []string{"addressspace", "internal/pki", "internal/securechannel", "internal/uatcp", "internal/uabinary"}},
