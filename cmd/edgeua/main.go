@@ -98,7 +98,7 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
-	root.AddCommand(newTags(), newCerts(), newUsers(), newInit())
+	root.AddCommand(newTags(), newSerial(), newCerts(), newUsers(), newInit())
 	root.AddCommand(newSimulate())
 	return root
 }

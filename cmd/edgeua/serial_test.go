@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"go.uber.org/goleak"
+
+	"github.com/edgeua/edgeua/config"
+)
+
+// heard collects what a command prints, and presses Ctrl-C when a text has come so many times.
+type heard struct {
+	mu     sync.Mutex
+	text   bytes.Buffer
+	wanted string
+	count  int
+	enough context.CancelFunc
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text.Write(p)
+	if strings.Count(h.text.String(), h.wanted) >= h.count {
+		h.enough()
+	}
+	return len(p), nil
+}
+
+// sniffing runs a command on a pseudo-terminal on which somebody says something every 80 ms, and returns what it prints
+// with the port named as in the documentation.
+func sniffing(t *testing.T, say func(i int) string, wanted string, count int, args ...string) string {
+	t.Helper()
+	far, near, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	defer far.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out := &heard{wanted: wanted, count: count, enough: cancel}
+	var speaking sync.WaitGroup
+	defer speaking.Wait()
+	speaking.Go(func() {
+		ticker := time.NewTicker(80 * time.Millisecond)
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				if _, err := far.WriteString(say(i)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	code := run(ctx, append([]string{"serial", "sniff", near.Name()}, args...), out, out)
+	cancel()
+	text := strings.ReplaceAll(out.text.String(), near.Name(), "/dev/ttyUSB0")
+	if code != exitOK {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+	return text
+}
+
+func scale(i int) string { return fmt.Sprintf("\x02ST,GS,+ %05.2f kg\r", 12.34+float64(i)/100) }
+
+// moments are the times in a report, which are never the same.
+func moments() *regexp.Regexp { return regexp.MustCompile(`[ +]*[0-9]+\.[0-9]+ m?s`) }
+
+// The run in docs/drivers.md is a real one.
+func TestSerialSniff_AsInTheDocumentation(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	text := sniffing(t, scale, " ms  02", 4, "9600", "8N1")
+	page, err := os.ReadFile("../../docs/drivers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const command = "$ edgeua serial sniff /dev/ttyUSB0 9600 8N1\n"
+	_, documented, found := strings.Cut(string(page), command)
+	documented, _, ended := strings.Cut(documented, "\n```")
+	if !found || !ended {
+		t.Fatalf("no such run in docs/drivers.md; it would be\n%s", text)
+	}
+	mask := func(s string) string {
+		return moments().ReplaceAllString(strings.TrimRight(strings.ReplaceAll(s, "^C", ""), "\n"), " TIME")
+	}
+	if mask(documented) != mask(text) {
+		t.Errorf("docs/drivers.md shows another run than\n%s", text)
+	}
+}
+
+// What is proposed for edgeua.xml is accepted there.
+func TestSerialSniff_ProposalsAreGood(t *testing.T) {
+	nmea := func(i int) string { return fmt.Sprintf("$GPRMC,1%d*%02X\r\n", i%10, 0x4B^0x2C^0x31^0x30^byte(i%10)) }
+	for name, tc := range map[string]struct {
+		say    func(i int) string
+		want   string
+		format string
+	}{
+		"Modbus": {func(int) string { return "\x11\x03\x00\x6B\x00\x03\x76\x87" }, "unit 17: read 3 holding registers from h107", "8N1"},
+		"NMEA":   {nmea, "NMEA 0183", "8N1"},
+		"lines":  {func(i int) string { return fmt.Sprintf("%d;%d\r\n", i, 2*i) }, `lines of text that end with \r\n`, "8N1"},
+		"scale":  {scale, `frames from \x02 to \r`, "8N1"},
+		"bytes":  {func(i int) string { return string([]byte{0xB5, 200 + byte(i), 0x80 + byte(i*i)}) }, "frames of 3 bytes", "8N1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := sniffing(t, tc.say, " ms  ", 6, "19200", tc.format)
+			if !strings.Contains(text, tc.want) {
+				t.Fatalf("%q is not in\n%s", tc.want, text)
+			}
+			_, snippet, found := strings.Cut(text, "for edgeua.xml:\n")
+			if proposes := name != "bytes"; proposes != found { // a length that is always the same may be a coincidence
+				t.Fatalf("a proposal: %v\n%s", found, text)
+			}
+			if !found || strings.Contains(snippet, "<Type>Serial</Type>") {
+				return
+			}
+			file := tempFile(t, "edgeua.xml", "<EdgeUa>"+snippet+"</EdgeUa>")
+			_, report := config.LoadChannels(file, driverKinds())
+			if report.HasErrors() {
+				t.Errorf("%v\n%s", report.Problems, snippet)
+			}
+		})
+	}
+}
+
+func TestSerialSniff_Detect(t *testing.T) {
+	text := sniffing(t, scale, "looks right", 1, "--detect")
+	for _, want := range []string{"at 32 settings, up to 3s at each", "   9600 8N1  ", "9600 8N1 looks right\n", "<BaudRate>9600</BaudRate>"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+func TestSerialSniff_WrongUse(t *testing.T) {
+	edgeua(t, "serial", "sniff").want(t, exitConfig, "arg")
+	edgeua(t, "serial", "sniff", "/dev/null", "fast").want(t, exitConfig, `"fast" is no baud rate`)
+	edgeua(t, "serial", "sniff", "/dev/null", "9600", "9X9").want(t, exitConfig, `"9X9" is no format`)
+	edgeua(t, "serial", "sniff", "/dev/nothing", "--duration", "1s").want(t, exitFailure, "/dev/nothing")
+	edgeua(t, "serial").want(t, exitOK, "sniff")
+}
+
+// Silence is told as such, and a line that nobody speaks on ends in time.
+func TestSerialSniff_Silence(t *testing.T) {
+	far, near, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.Close()
+	defer near.Close()
+	edgeua(t, "serial", "sniff", near.Name(), "--duration", "300ms").want(t, exitOK, "nothing came: is it the right port")
+	edgeua(t, "serial", "sniff", near.Name(), "9600", "8N1", "--detect", "--duration", "300ms").want(t, exitOK, "   9600 8N1  nothing came")
+}
