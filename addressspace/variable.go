@@ -58,6 +58,26 @@ type Writer interface {
 	Write(ctx context.Context, value uabinary.DataValue) ua.StatusCode
 }
 
+// SourceWriter is a Writer whose source can take the values of several Variables together, as a Write call brings them.
+type SourceWriter interface {
+	Writer
+	// Source is the same for all Variables of one source.
+	Source() Source
+}
+
+// Source carries values to where several Variables get theirs from.
+type Source interface {
+	// WriteAll carries out writes, all of them to Variables of this Source, as if one followed the other, and returns the
+	// answer to each. It may block until ctx ends.
+	WriteAll(ctx context.Context, writes []Write) []ua.StatusCode
+}
+
+// Write is one value for a Source.
+type Write struct {
+	Writer SourceWriter
+	Value  uabinary.DataValue
+}
+
 // Node returns the node that the Variable belongs to.
 func (v *Variable) Node() *Node { return v.node }
 

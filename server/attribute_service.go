@@ -241,12 +241,10 @@ func byteArray(v *addressspace.Variable) bool {
 // per Session at a time, so that a slow device holds up nobody else.
 func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWrite) {
 	taken := c.continueAside(func(ctx context.Context, held *call) {
-		for _, w := range writes {
-			if !held.mayStill(w.node, RightWriteValue) {
-				results[w.index] = ua.StatusBadUserAccessDenied
-				continue
-			}
-			results[w.index] = w.writer.Write(ctx, w.value)
+		for len(writes) > 0 {
+			n := sameSource(writes)
+			held.carry(ctx, writes[:n], results)
+			writes = writes[n:]
 		}
 		held.respond(&uabinary.WriteResponse{ResponseHeader: held.responseHeader(), Results: results})
 	})
@@ -257,6 +255,47 @@ func (s *Server) writeAside(c *call, results []ua.StatusCode, writes []deviceWri
 		results[w.index] = statusBadServerTooBusy
 	}
 	c.respond(&uabinary.WriteResponse{ResponseHeader: c.responseHeader(), Results: results})
+}
+
+// sameSource counts the first writes that one Source can take together.
+func sameSource(writes []deviceWrite) int {
+	first, ok := writes[0].writer.(addressspace.SourceWriter)
+	if !ok {
+		return 1
+	}
+	for i := range writes {
+		if w, ok := writes[i].writer.(addressspace.SourceWriter); !ok || w.Source() != first.Source() {
+			return i
+		}
+	}
+	return len(writes)
+}
+
+// carry takes writes to their one source. What the user may not do any more is left out.
+func (c *call) carry(ctx context.Context, writes []deviceWrite, results []ua.StatusCode) {
+	var allowed []deviceWrite
+	for _, w := range writes {
+		if c.mayStill(w.node, RightWriteValue) {
+			allowed = append(allowed, w)
+		} else {
+			results[w.index] = ua.StatusBadUserAccessDenied
+		}
+	}
+	if len(allowed) < 2 {
+		for _, w := range allowed {
+			results[w.index] = w.writer.Write(ctx, w.value)
+		}
+		return
+	}
+	var source addressspace.Source
+	together := make([]addressspace.Write, len(allowed))
+	for i, w := range allowed {
+		writer := w.writer.(addressspace.SourceWriter) // sameSource has seen to that
+		source, together[i] = writer.Source(), addressspace.Write{Writer: writer, Value: w.value}
+	}
+	for i, s := range source.WriteAll(ctx, together) {
+		results[allowed[i].index] = s
+	}
 }
 
 // writable finds the node that w names and checks that w may be written to

@@ -50,6 +50,8 @@ type device struct {
 	afterWrite        afterWrite
 	maskWrite         maskWrite
 	readWrite         bool // function 23 may be used
+	merge             bool // neighbours that are written together go in one request
+	readOnly          bool
 	broadcast         bool // unit 0 is all units, which do not answer
 	identify          bool
 	plate             drivers.Identity

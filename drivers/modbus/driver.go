@@ -27,8 +27,8 @@ type driver struct {
 	blocks   []*block
 	schedule drivers.Schedule[*block]
 	connect  connecting
-	burst    int  // writes served in a row
-	held     *job // a write taken out of the queue that waits for the link
+	burst    int    // writes served in a row
+	held     []*job // taken out of the queue and not served yet
 	traceEnd time.Duration
 	busy     bool // the load of the bus has been warned of
 	label    string
@@ -37,10 +37,10 @@ type driver struct {
 
 	timer   *time.Timer                  // of sleep
 	open    atomic.Pointer[drivers.Link] // what the driver may be sleeping on; nil: nothing yet
-	writes  chan *job
-	orders  chan func()   // from Methods, to be carried out on the goroutine of the bus
-	wake    chan struct{} // somebody began to watch; whoever sends on one of the three calls nudge
-	stopped chan struct{} // closed when no write will be served any more
+	writes  chan []*job                  // none of them empty
+	orders  chan func()                  // from Methods, to be carried out on the goroutine of the bus
+	wake    chan struct{}                // somebody began to watch; whoever sends on one of the three calls nudge
+	stopped chan struct{}                // closed when no write will be served any more
 }
 
 // unit is one address on the bus; several devices of the configuration may share it.
@@ -143,7 +143,7 @@ func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
 	return &driver{
 		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16), timer: time.NewTimer(0),
 		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
-		writes:  make(chan *job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		writes:  make(chan []*job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
 
@@ -312,16 +312,24 @@ func (d *driver) serve(ctx context.Context) bool {
 
 // nextWrite returns the write that is first in turn, nil if there is none.
 func (d *driver) nextWrite() *job {
-	if j := d.held; j != nil {
-		d.held = nil
-		return j
+	if len(d.held) > 0 {
+		return d.unhold()
 	}
 	select {
-	case j := <-d.writes:
-		return j
+	case d.held = <-d.writes:
+		return d.unhold()
 	default:
 		return nil
 	}
+}
+
+// unhold returns the first of the jobs that are held.
+func (d *driver) unhold() *job {
+	j := d.held[0]
+	if d.held = d.held[1:]; len(d.held) == 0 {
+		d.held = nil
+	}
+	return j
 }
 
 // events takes what happened outside without blocking.

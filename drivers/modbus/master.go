@@ -104,7 +104,7 @@ func (m *Master) Write(ctx context.Context, unit byte, t *Tag, wire []byte) erro
 	}
 	defer m.driver.bus.settle()
 	u, dev := m.target(unit)
-	return m.driver.send(ctx, &job{point: &point{tag: t, device: dev, unit: u}, wire: wire})
+	return m.driver.send(ctx, &job{unit: u, device: dev, point: &point{tag: t, device: dev, unit: u}, wire: wire})
 }
 
 // Ask sends the PDU of any function and returns that of the reply.

@@ -72,7 +72,10 @@ func (d *driver) addDeviceNodes(space *addressspace.Space, ns uint16, dev *devic
 	if err != nil {
 		return err
 	}
-	return errors.Join(drivers.AddGauges(space, node, u.gauges()), d.addUnitMethods(space, node, u))
+	if err := errors.Join(drivers.AddGauges(space, node, u.gauges()), d.addUnitMethods(space, node, u)); err != nil || dev.broadcast {
+		return err
+	}
+	return d.addFunctions(space, node, u, dev)
 }
 
 // unitOf finds the unit of a device; nil if it is disabled.

@@ -151,7 +151,9 @@ func (p *deviceParser) device(e *xmltree.Element) device {
 	d.staleAfter = s.Int("StaleAfter", 3, 2, 1000)
 	d.limits = p.limits(s)
 	p.writing(s, &d)
-	p.groups(s, &d, p.tagParser(s))
+	tags := p.tagParser(s)
+	d.readOnly = tags.readOnly
+	p.groups(s, &d, tags)
 	if d.broadcast {
 		p.broadcastTags(s, &d)
 	}
@@ -224,6 +226,7 @@ func (p *deviceParser) writing(s *xmltree.Settings, d *device) {
 	d.multiple.register = codes[s.Choice("WriteFunction", "auto", "auto", "6", "16")]
 	d.multiple.coil = codes[s.Choice("WriteCoilFunction", "auto", "auto", "5", "15")]
 	d.maskWrite = maskWrite(s.Choice("MaskWrite", string(maskAuto), string(maskAuto), string(maskOn), string(maskOff)))
+	d.merge = s.Bool("MergeWrites", false)
 	d.readWrite = s.Choice("ReadWriteFunction", "auto", "auto", "off") == "auto"
 	d.afterWrite = afterWrite(s.Choice("AfterWrite", string(writeReadback),
 		string(writeCache), string(writeReadback), string(writeVerify), string(writeNone)))

@@ -3,6 +3,7 @@ package modbus
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/goburrow/modbus"
@@ -105,22 +106,43 @@ func checkReply(request, reply []byte) error {
 		return fmt.Errorf("%d bytes answer a request for %d", len(reply), want)
 	case len(reply) != size:
 		return fmt.Errorf("the reply has %d bytes and announces %d", len(reply), size)
-	case !acknowledges(request, reply):
-		return fmt.Errorf("function %d is acknowledged for something else", request[0])
 	}
-	return nil
+	return checkContent(request, reply)
 }
 
-// acknowledges tells whether the reply repeats what it must repeat of the request, for functions that the library does
-// not check.
-func acknowledges(request, reply []byte) bool {
+// checkContent looks into replies of the right length, of functions that the library does not check.
+func checkContent(request, reply []byte) error {
 	switch request[0] {
-	case funcDiagnostics:
-		return len(request) >= 3 && bytes.Equal(request[:3], reply[:3])
-	case funcWriteFileRecord:
-		return bytes.Equal(request, reply)
+	case funcDiagnostics: // 6.8: the sub-function comes back, and of sub-function 0 the data as well
+		same := 3
+		if binary.BigEndian.Uint16(request[1:]) == diagnosticEcho {
+			same = len(request)
+		}
+		if !bytes.Equal(request[:same], reply[:same]) {
+			return errors.New("diagnostics are acknowledged for something else")
+		}
+	case funcCommEventLog: // 6.10: status and two counters come before the events
+		if len(reply) < 8 {
+			return fmt.Errorf("%d bytes are no event log", len(reply))
+		}
+	case funcWriteFileRecord: // 6.15: an echo
+		if !bytes.Equal(request, reply) {
+			return errors.New("another file record is acknowledged")
+		}
+	case funcReadFileRecord: // 6.14: one group, as was asked for
+		size := 1 + 2*int(binary.BigEndian.Uint16(request[fileReadHead-2:]))
+		if len(reply) != 3+size || int(reply[2]) != size || reply[3] != fileReference {
+			return fmt.Errorf("%d bytes answer a request for a file record of %d", len(reply), size)
+		}
+	case modbus.FuncCodeReadFIFOQueue: // 6.18: as many registers as the count says
+		if len(reply) < 5 {
+			return errors.New("a queue without a count")
+		}
+		if count := int(binary.BigEndian.Uint16(reply[3:])); count > maxQueue || len(reply) != 5+2*count {
+			return fmt.Errorf("%d bytes are no queue of %d", len(reply), count)
+		}
 	}
-	return true
+	return nil
 }
 
 // isRead tells whether the PDU asks for data. The reply to such a request can never equal it.

@@ -5,65 +5,120 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
+	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/goburrow/modbus"
 	"github.com/gopcua/opcua/ua"
 )
 
-// writer carries writes of one tag to the bus. It implements addressspace.Writer.
+// writer carries writes of one tag to the bus. It implements addressspace.SourceWriter.
 type writer struct {
 	d *driver
 	p *point
 }
 
-// job is one write on its way through the queue.
+// job is one write, or one request of a Method, on its way through the queue.
 type job struct {
-	point    *point
-	wire     []byte        // as encode makes it
-	status   ua.StatusCode // on success: Good or GoodClamped
-	done     chan ua.StatusCode
-	verified bool        // the device has told what it kept
-	claim    atomic.Bool // by the bus, to send it, or by its caller, to give it up
+	unit    *unit
+	device  *device
+	point   *point        // nil: a request of a Method
+	wire    []byte        // what is written, as encode makes it; the PDU of a Method
+	reply   []byte        // PDU that answered the request of a Method
+	status  ua.StatusCode // on success: Good or GoodClamped
+	done    chan ua.StatusCode
+	checked bool        // the device has told what it kept
+	claim   atomic.Bool // by the bus, to send it, or by its caller, to give it up
 }
 
 // Write checks what can be checked without the device and returns what the device answered. When ctx ends first, the
 // result is BadTimeout; what has not been sent by then is never sent.
 func (w writer) Write(ctx context.Context, dv uabinary.DataValue) ua.StatusCode {
+	j, status := w.job(dv)
+	if j == nil {
+		return status
+	}
+	if !w.d.submit(ctx, []*job{j}) {
+		return w.d.refusal()
+	}
+	return w.d.wait(ctx, j)
+}
+
+// Source implements addressspace.SourceWriter.
+func (w writer) Source() addressspace.Source { return w.d }
+
+// WriteAll implements addressspace.Source: the writes pass the queue together and in their order.
+func (d *driver) WriteAll(ctx context.Context, writes []addressspace.Write) []ua.StatusCode {
+	results, all := make([]ua.StatusCode, len(writes)), make([]*job, len(writes))
+	var jobs []*job
+	for i, w := range writes {
+		if all[i], results[i] = w.Writer.(writer).job(w.Value); all[i] != nil { // every Writer with this Source is one
+			jobs = append(jobs, all[i])
+		}
+	}
+	taken := len(jobs) > 0 && d.submit(ctx, jobs)
+	for i, j := range all {
+		switch {
+		case j == nil:
+		case taken:
+			results[i] = d.wait(ctx, j)
+		default:
+			results[i] = d.refusal()
+		}
+	}
+	return results
+}
+
+// job makes a write of a value; nil with a status that says why there is nothing to send.
+func (w writer) job(dv uabinary.DataValue) (*job, ua.StatusCode) {
 	if w.p.device.disabled {
-		return drivers.OutOfService.WriteStatus()
+		return nil, drivers.OutOfService.WriteStatus()
 	}
 	if s := w.p.tag.CheckWrite(dv); s != ua.StatusOK {
-		return s
+		return nil, s
 	}
 	scale, known := w.p.scale()
 	if !known {
-		return drivers.Waiting.WriteStatus()
+		return nil, drivers.Waiting.WriteStatus()
 	}
 	wire, status := w.p.tag.encodeScaled(dv.Value, scale)
 	if wire == nil {
-		return status
+		return nil, status
 	}
-	j := &job{point: w.p, wire: wire, status: status, done: make(chan ua.StatusCode, 1)}
-	select {
-	case w.d.writes <- j:
-		w.d.nudge()
-	case <-w.d.stopped:
-		return ua.StatusBadShutdown
-	case <-ctx.Done():
-		return ua.StatusBadTimeout
-	}
-	return w.wait(ctx, j)
+	return &job{point: w.p, unit: w.p.unit, device: w.p.device, wire: wire, status: status, done: make(chan ua.StatusCode, 1)}, status
 }
 
-func (w writer) wait(ctx context.Context, j *job) ua.StatusCode {
+// submit puts jobs into the queue; false if there was no room before ctx or the driver ended.
+func (d *driver) submit(ctx context.Context, jobs []*job) bool {
+	select {
+	case d.writes <- jobs:
+		d.nudge()
+		return true
+	case <-d.stopped:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// refusal is why the queue takes no jobs.
+func (d *driver) refusal() ua.StatusCode {
+	select {
+	case <-d.stopped:
+		return ua.StatusBadShutdown
+	default:
+		return ua.StatusBadTimeout
+	}
+}
+
+func (d *driver) wait(ctx context.Context, j *job) ua.StatusCode {
 	select {
 	case s := <-j.done:
 		return s
-	case <-w.d.stopped:
+	case <-d.stopped:
 		if j.claim.CompareAndSwap(false, true) {
 			return ua.StatusBadShutdown
 		}
@@ -74,46 +129,100 @@ func (w writer) wait(ctx context.Context, j *job) ua.StatusCode {
 	}
 }
 
-// write serves one job, on the goroutine of the bus.
+// write serves the job that is first in turn, on the goroutine of the bus, with its neighbours if they go along.
 func (d *driver) write(ctx context.Context, j *job) {
 	if !j.claim.CompareAndSwap(false, true) {
 		return
 	}
-	u := j.point.unit
-	if d.bus.link == nil || u.health.State() == drivers.HealthDemoted && len(u.blocks) > 0 {
-		j.done <- drivers.NoCommunication.WriteStatus()
+	jobs := append([]*job{j}, d.neighbours(j)...)
+	if d.bus.link == nil || j.unit.health.State() == drivers.HealthDemoted && len(j.unit.blocks) > 0 {
+		answer(jobs, drivers.NoCommunication.WriteStatus())
 		return
 	}
-	err := d.send(ctx, j)
 	defer d.bus.settle()
-	switch {
-	case err == nil:
-		d.alive(u)
-		j.done <- d.confirmed(ctx, j)
-	case errors.Is(err, errBroadcast):
-		j.done <- j.status
-	case errors.Is(err, errKeptAnother):
-		d.alive(u)
-		d.readback(j.point)
-		j.done <- ua.StatusBadInvalidState
-	case ctx.Err() != nil:
-		j.done <- ua.StatusBadShutdown
-	default:
-		f := faultOf(err)
-		d.judge(u, f)
-		u.tally.failed(err)
-		d.log.Warn("write failed", "unit", u.id, "tag", j.point.tag.Name, "err", err)
-		if f.Demotes() || f == drivers.Acknowledged { // the node must tell what the device has now
-			d.readback(j.point)
-		}
-		j.done <- f.WriteStatus()
+	if len(jobs) == 1 {
+		d.finish(ctx, jobs, d.send(ctx, j))
+		return
+	}
+	err := d.sendMerged(ctx, jobs)
+	if !refused(err) {
+		d.finish(ctx, jobs, err)
+		return
+	}
+	for i, j := range jobs { // nothing was written; each learns what concerns it alone
+		d.finish(ctx, jobs[i:i+1], d.send(ctx, j))
 	}
 }
 
-// send makes the requests of a write. It is not repeated when it fails: a repeated write may act twice.
+// refused tells whether a device does not do what it was asked for, although it might do parts of it.
+func refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	f := faultOf(err)
+	return f == drivers.IllegalFunction || f == drivers.IllegalAddress || f == drivers.IllegalValue
+}
+
+func answer(jobs []*job, s ua.StatusCode) {
+	for _, j := range jobs {
+		j.done <- s
+	}
+}
+
+// finish answers jobs that one request carried.
+func (d *driver) finish(ctx context.Context, jobs []*job, err error) {
+	first := jobs[0]
+	switch {
+	case err == nil:
+		d.alive(first.unit)
+		for _, j := range jobs {
+			j.done <- d.confirmed(ctx, j)
+		}
+	case errors.Is(err, errBroadcast):
+		for _, j := range jobs {
+			j.done <- j.status
+		}
+	case errors.Is(err, errKeptAnother):
+		d.alive(first.unit)
+		d.readback(first)
+		answer(jobs, ua.StatusBadInvalidState)
+	case ctx.Err() != nil:
+		answer(jobs, ua.StatusBadShutdown)
+	default:
+		d.failedJobs(jobs, err)
+	}
+}
+
+func (d *driver) failedJobs(jobs []*job, err error) {
+	u, f := jobs[0].unit, faultOf(err)
+	d.judge(u, f)
+	u.tally.failed(err)
+	for _, j := range jobs {
+		d.log.Warn("write failed", "unit", u.id, "what", j.name(), "err", err)
+		if f.Demotes() || f == drivers.Acknowledged { // the node must tell what the device has now
+			d.readback(j)
+		}
+	}
+	answer(jobs, f.WriteStatus())
+}
+
+// name is for logs.
+func (j *job) name() string {
+	if j.point == nil {
+		return fmt.Sprintf("function %d", j.wire[0])
+	}
+	return j.point.tag.Name
+}
+
+// send makes the requests of a job. It is not repeated when it fails: a repeated write may act twice.
 func (d *driver) send(ctx context.Context, j *job) error {
-	t, dev := j.point.tag, j.point.device
-	c, at := d.client(ctx, j.point.unit, dev), t.Address.Offset
+	if j.point == nil {
+		reply, err := d.raw(ctx, j.unit, j.device, j.wire)
+		j.reply = reply
+		return err
+	}
+	t, dev := j.point.tag, j.device
+	c, at := d.client(ctx, j.unit, dev), t.Address.Offset
 	var err error
 	switch {
 	case t.Address.Area == Coils && d.single(dev.multiple.coil, modbus.FuncCodeWriteMultipleCoils, t):
@@ -122,7 +231,7 @@ func (d *driver) send(ctx context.Context, j *job) error {
 		_, err = c.WriteMultipleCoils(at, uint16(t.count()), j.wire)
 	case t.mask() != 0:
 		err = d.writeMasked(c, j)
-	case dev.afterWrite == writeVerify && dev.readWrite && !j.point.unit.noBoth && !dev.broadcast:
+	case dev.afterWrite == writeVerify && dev.readWrite && !j.unit.noBoth && !dev.broadcast:
 		err = d.writeAndRead(c, j)
 	default:
 		err = d.writeRegisters(c, j, j.wire)
@@ -139,20 +248,20 @@ func (d *driver) writeAndRead(c modbus.Client, j *job) error {
 	data, err := c.ReadWriteMultipleRegisters(at, n, at, n, j.wire)
 	switch {
 	case err != nil && faultOf(err) == drivers.IllegalFunction:
-		j.point.unit.noBoth = true
+		j.unit.noBoth = true
 		return d.writeRegisters(c, j, j.wire)
 	case err != nil:
 		return err
 	case !bytes.Equal(data, j.wire):
 		return errKeptAnother
 	}
-	j.verified = true
+	j.checked = true
 	return nil
 }
 
 func (d *driver) writeRegisters(c modbus.Client, j *job, wire []byte) error {
 	at := j.point.tag.Address.Offset
-	if d.single(j.point.device.multiple.register, modbus.FuncCodeWriteMultipleRegisters, j.point.tag) {
+	if d.single(j.device.multiple.register, modbus.FuncCodeWriteMultipleRegisters, j.point.tag) {
 		_, err := c.WriteSingleRegister(at, binary.BigEndian.Uint16(wire))
 		return err
 	}
@@ -176,7 +285,7 @@ func (d *driver) single(configured byte, several byte, t *Tag) bool {
 // else goes over the bus between reading and writing; a change that the device makes in that time is lost. On a line
 // that may echo, the answer to function 22 could be our own request.
 func (d *driver) writeMasked(c modbus.Client, j *job) error {
-	t, u, mode := j.point.tag, j.point.unit, j.point.device.maskWrite
+	t, u, mode := j.point.tag, j.unit, j.device.maskWrite
 	at, wire := t.Address.Offset, binary.BigEndian.Uint16(j.wire)
 	if mode == maskOn || mode == maskAuto && !u.noMask && d.bus.echo != echoAuto {
 		_, err := c.MaskWriteRegister(at, ^t.mask(), wire&t.mask())
@@ -210,14 +319,17 @@ func unwritten(err error) error {
 
 // confirmed does what follows a write that the device has confirmed.
 func (d *driver) confirmed(ctx context.Context, j *job) ua.StatusCode {
-	switch j.point.device.afterWrite {
+	if j.point == nil {
+		return j.status
+	}
+	switch j.device.afterWrite {
 	case writeCache:
 		d.show(j)
 	case writeReadback:
-		d.readback(j.point)
+		d.readback(j)
 	case writeVerify:
-		d.readback(j.point)
-		if j.verified {
+		d.readback(j)
+		if j.checked {
 			return j.status
 		}
 		return d.verify(ctx, j)
@@ -234,10 +346,11 @@ func (d *driver) show(j *job) {
 	j.point.Read(dv)
 }
 
-// readback makes the block of a tag the next to be read.
-func (d *driver) readback(p *point) {
+// readback makes the block of what was written the next to be read.
+func (d *driver) readback(j *job) {
+	p := j.point
 	switch {
-	case p.block == nil: // write only
+	case p == nil, p.block == nil: // a Method, write only
 	case p.block.slot.Scheduled():
 		d.schedule.Hasten(p.block.slot, d.now())
 	default:
@@ -248,7 +361,7 @@ func (d *driver) readback(p *point) {
 // verify reads what was written. A device that kept another value is in a state that does not allow it.
 func (d *driver) verify(ctx context.Context, j *job) ua.StatusCode {
 	t := j.point.tag
-	data, err := d.readExtent(ctx, j.point.unit, j.point.device, extent{area: t.Address.Area, start: t.first(), count: t.span()})
+	data, err := d.readExtent(ctx, j.unit, j.device, extent{area: t.Address.Area, start: t.first(), count: t.span()})
 	if err != nil {
 		return faultOf(err).WriteStatus()
 	}

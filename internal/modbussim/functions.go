@@ -11,6 +11,12 @@ func (m *Map) serve(u *unit, dst, pdu []byte) ([]byte, byte) {
 		return append(dst, pdu...), 0
 	case pdu[0] == 11 && len(pdu) == 1:
 		return append(dst, 11, 0, 0, byte(m.requests>>8), byte(m.requests)), 0
+	case pdu[0] == 12 && len(pdu) == 1:
+		return append(dst, 12, 8, 0, 0, byte(m.requests>>8), byte(m.requests), 0, 2, 0x20, 0), 0
+	case pdu[0] == 20 && len(pdu) == 9:
+		return u.readFile(dst, pdu)
+	case pdu[0] == 21 && len(pdu) >= 11:
+		return u.writeFile(dst, pdu)
 	case pdu[0] == 17 && len(pdu) == 1:
 		return append(dst, 17, 5, 1, 0xFF, 's', 'i', 'm'), 0
 	case pdu[0] == 43 && len(pdu) == 4 && pdu[1] == 14 && m.Identity != nil:
@@ -82,4 +88,37 @@ func (u *unit) fifo(dst, pdu []byte) ([]byte, byte) {
 		dst = binary.BigEndian.AppendUint16(dst, v)
 	}
 	return dst, 0
+}
+
+// readFile is function 20 with one group.
+func (u *unit) readFile(dst, pdu []byte) ([]byte, byte) {
+	file, record := u.files[binary.BigEndian.Uint16(pdu[3:])], int(binary.BigEndian.Uint16(pdu[5:]))
+	count := int(binary.BigEndian.Uint16(pdu[7:]))
+	switch {
+	case pdu[1] != 7 || pdu[2] != 6 || count < 1 || count > 121:
+		return dst, IllegalValue
+	case record+count > len(file):
+		return dst, IllegalAddress
+	}
+	dst = append(dst, 20, byte(2+2*count), byte(1+2*count), 6)
+	for _, v := range file[record : record+count] {
+		dst = binary.BigEndian.AppendUint16(dst, v)
+	}
+	return dst, 0
+}
+
+// writeFile is function 21 with one group, for files that exist.
+func (u *unit) writeFile(dst, pdu []byte) ([]byte, byte) {
+	file, record := u.files[binary.BigEndian.Uint16(pdu[3:])], int(binary.BigEndian.Uint16(pdu[5:]))
+	count := int(binary.BigEndian.Uint16(pdu[7:]))
+	switch {
+	case pdu[2] != 6 || int(pdu[1]) != 7+2*count || len(pdu) != 9+2*count:
+		return dst, IllegalValue
+	case record+count > len(file):
+		return dst, IllegalAddress
+	}
+	for i := range count {
+		file[record+i] = binary.BigEndian.Uint16(pdu[9+2*i:])
+	}
+	return append(dst, pdu...), 0
 }

@@ -1,7 +1,7 @@
 // Package modbussim is a Modbus slave in the process: a register map with signals that change by themselves, served over
 // Modbus TCP, UDP, RTU or ASCII, for the demo and for tests. Tests can script faults request by request.
 //
-// It follows the MODBUS Application Protocol V1.1b3 for the functions 1 to 8, 11, 15 to 17, 22 to 24 and 43/14 and
+// It follows the MODBUS Application Protocol V1.1b3 for the functions 1 to 8, 11, 12, 15 to 17, 20 to 24 and 43/14 and
 // shares no code with the driver, so that an error in one does not hide in the other. Left out: all other functions, and
 // time on the wire.
 package modbussim
@@ -62,6 +62,7 @@ type Map struct {
 
 type unit struct {
 	areas   [5]store
+	files   map[uint16][]uint16
 	signals []signal
 	written func(area Area, offset uint16, values []uint16)
 }
@@ -93,6 +94,17 @@ func (m *Map) Set(id byte, area Area, offset uint16, values ...uint16) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.unit(id).areas[area].set(int(offset), values)
+}
+
+// SetFile defines the records of a file, from 0 on.
+func (m *Map) SetFile(id byte, file uint16, records ...uint16) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u := m.unit(id)
+	if u.files == nil {
+		u.files = map[uint16][]uint16{}
+	}
+	u.files[file] = records
 }
 
 // Get returns a register, or a bit as 0 and 1.

@@ -223,8 +223,10 @@ func requestSize(b []byte) int {
 	switch {
 	case len(b) < 4:
 		return 0
-	case b[1] == 7 || b[1] == 11 || b[1] == 17:
+	case b[1] == 7 || b[1] == 11 || b[1] == 12 || b[1] == 17:
 		return 4
+	case b[1] == 20 || b[1] == 21:
+		return 5 + int(b[2])
 	case len(b) < 6:
 		return 0
 	case b[1] == 24:

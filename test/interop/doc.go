@@ -1,6 +1,6 @@
 // Package interop runs the edgeua binary against programs that we did not write: pymodbus and libmodbus as Modbus TCP
-// and RTU slaves (over a socat pair of terminals, and over one that is as slow and as bad as a real line), gopcua's and node-opcua's clients, and tshark, which has
-// to understand what goes over the wire.
+// and RTU slaves (over a socat pair of terminals, and over one that is as slow and as bad as a real line), gopcua's and
+// node-opcua's clients, and tshark, which has to understand what goes over the wire.
 //
 // The tests need the build tag interop and those programs; without one of them they fail. .ci/run
 // installs them:

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goburrow/modbus"
 	"github.com/gopcua/opcua"
 	"github.com/gopcua/opcua/ua"
 
@@ -331,5 +332,65 @@ func TestEchoingAdapter(t *testing.T) {
 	waitStatus(ctx, t, c, overLine, false, patience)
 	if s := tryWrite(ctx, t, c, "ns=2;s=Meter.SetPoint", uint16(4712)); s != ua.StatusBadTimeout {
 		t.Errorf("a write without a slave: %v", s)
+	}
+}
+
+// What the driver does besides reading, and a foreign slave understands: writes of neighbours in one request, a bit of a
+// register (function 22), writing and reading in one request (23), and what a slave says about itself (17).
+func TestFunctions_Libmodbus(t *testing.T) {
+	port := freePort(t)
+	startSlave(t, buildSlave(t), "tcp", strconv.Itoa(port))
+	g := newGateway(t, setup{edge: fmt.Sprintf(`<EdgeUa>
+	<Listeners Enabled="1"/>
+	<Channel><Name>Ethernet</Name> %s</Channel>
+	<Device>
+		<Name>Boiler</Name> <Channel>Ethernet</Channel> <Unit>17</Unit> <Addressing>protocol0</Addressing>
+		<MergeWrites>1</MergeWrites> <AfterWrite>verify</AfterWrite>
+		<Group Name="Fast" Period="200">
+			<Tag Name="Counter" Address="i0" Type="UInt16"/>
+			<Tag Name="A" Address="h10" Type="UInt16" Access="ReadWrite"/>
+			<Tag Name="B" Address="h11" Type="Mod10k2" Access="ReadWrite"/>
+			<Tag Name="Flags" Address="h13" Type="Bits16" Bits="3=Alarm" Access="ReadWrite"/>
+		</Group>
+	</Device>
+	</EdgeUa>`, tcpChannel(port))})
+	g.serve()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	c := g.visit(ctx, "Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt, &login{"operator", "secret"})
+	waitStatus(ctx, t, c, overTCP, true, patience)
+	requests := func() uint64 {
+		n, _ := read(ctx, t, c, "ns=2;s=Boiler#Diagnostics/Requests").Value.Value().(uint64)
+		return n
+	}
+	var nodes []*ua.WriteValue
+	for name, value := range map[string]any{"A": uint16(7), "B": int64(-12345678)} {
+		nodes = append(nodes, &ua.WriteValue{NodeID: ua.NewStringNodeID(2, "Boiler."+name), AttributeID: ua.AttributeIDValue,
+			Value: &ua.DataValue{EncodingMask: ua.DataValueValue, Value: ua.MustVariant(value)}})
+	}
+	slices.SortFunc(nodes, func(a, b *ua.WriteValue) int { return strings.Compare(a.NodeID.String(), b.NodeID.String()) })
+	before := requests()
+	res, err := c.Write(ctx, &ua.WriteRequest{NodesToWrite: nodes})
+	if err != nil || !slices.Equal(res.Results, []ua.StatusCode{ua.StatusOK, ua.StatusOK}) || requests() == before {
+		t.Fatalf("%v, %v", res, err)
+	}
+	write(ctx, t, c, "ns=2;s=Boiler.Flags", uint16(0xF0F0))
+	write(ctx, t, c, "ns=2;s=Boiler.Flags.Alarm", true)
+
+	handler := modbus.NewTCPClientHandler(fmt.Sprintf("127.0.0.1:%d", port))
+	handler.SlaveId, handler.Timeout = 17, 5*time.Second
+	defer handler.Close()
+	registers, err := modbus.NewClient(handler).ReadHoldingRegisters(10, 4)
+	if want := "\x00\x07\xfb\x2e\xe9\xd2\xf0\xf8"; err != nil || string(registers) != want {
+		t.Errorf("holding registers % x, %v; want % x", registers, err, want)
+	}
+	answer, err := c.Call(ctx, &ua.CallMethodRequest{
+		ObjectID: ua.NewStringNodeID(2, "Boiler#Diagnostics"), MethodID: ua.NewStringNodeID(2, "Boiler#Diagnostics/ReportServerID"),
+	})
+	if err != nil || answer.StatusCode != ua.StatusOK {
+		t.Fatalf("ReportServerID: %v, %v", answer, err)
+	}
+	if data, _ := answer.OutputArguments[0].Value().([]byte); !strings.Contains(string(data), "LMB") {
+		t.Errorf("the slave says %q", data)
 	}
 }
