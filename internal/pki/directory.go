@@ -16,7 +16,7 @@ import (
 // Bounds on one directory of the trust list. What is beyond them is left out with a warning.
 const (
 	maxFiles   = 500
-	maxEntries = 4096    // names read at all
+	maxEntries = 1 << 16 // names read at all
 	maxBytes   = 4 << 20 // of all files together
 )
 
@@ -105,6 +105,9 @@ func (d *directory[T]) list() (list []fs.FileInfo, trouble string, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, "", err
 	}
+	if len(all) == maxEntries {
+		trouble = fmt.Sprintf("holds %d files or more, of which only some are looked at: remove what is not needed", maxEntries)
+	}
 	sort.Slice(all, func(i, j int) bool { return all[i].Name() < all[j].Name() })
 	for _, entry := range all {
 		if strings.HasPrefix(entry.Name(), ".") {
@@ -115,11 +118,14 @@ func (d *directory[T]) list() (list []fs.FileInfo, trouble string, err error) {
 			continue // gone in the meantime
 		}
 		if len(list) == maxFiles {
-			return list, fmt.Sprintf("holds more than %d files: those after %q are left out", maxFiles, list[maxFiles-1].Name()), nil
+			if trouble == "" {
+				trouble = fmt.Sprintf("holds more than %d files: those after %q are left out; remove what is not needed", maxFiles, list[maxFiles-1].Name())
+			}
+			return list, trouble, nil
 		}
 		list = append(list, info)
 	}
-	return list, "", nil
+	return list, trouble, nil
 }
 
 // update takes over the listed files, reading those that are new or changed, and says in words what it left out.

@@ -67,7 +67,10 @@ func writePending(path string, data []byte, mode fs.FileMode) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil { // the disk may be full
+		err = errors.Join(err, os.Remove(pending))
+	}
+	return err
 }
 
 // commitPending gives the pending content its name, durably.

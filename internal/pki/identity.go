@@ -134,6 +134,9 @@ func (id identityFiles) write(der, keyPEM []byte) error {
 		return err
 	}
 	if err := writeFile(id.key, keyPEM, 0o600); err != nil {
+		if written, _ := exists(id.key); !written { // a certificate without its key is nothing
+			err = errors.Join(err, os.Remove(pendingPath(id.certificate)))
+		}
 		return err
 	}
 	return commitPending(id.certificate)

@@ -205,6 +205,21 @@ func TestLoadOrCreate_Damaged(t *testing.T) {
 	}
 }
 
+// A key that cannot be written leaves no certificate behind.
+func TestLoadOrCreate_NowhereForTheKey(t *testing.T) {
+	loc := testLocations(t)
+	if err := os.MkdirAll(pendingPath(localPath(loc.PrivateKey))+"/in the way", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := LoadOrCreate(loc, testRequest(), true); err == nil || !strings.Contains(err.Error(), "must be writable") {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Dir(localPath(loc.Certificate)))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func snapshot(t *testing.T, loc Locations) string {
 	var s strings.Builder
 	for _, path := range []string{loc.Certificate, localPath(loc.PrivateKey)} {

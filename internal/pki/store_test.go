@@ -115,7 +115,7 @@ func TestStore_TooManyFiles(t *testing.T) {
 	first := issue(t, leafTemplate(), testKey(leafKey), nil).cert
 	last := issue(t, leafTemplate(), testKey(leafKey), nil).cert
 	ts := newTestStore(t, Checks{}, nil)
-	for i := range 3000 {
+	for i := range 6000 {
 		ts.put(ts.loc.TrustedCerts, fmt.Sprintf("b%04d.der", i), first.Raw)
 	}
 	ts.put(ts.loc.TrustedCerts, "a.der", first.Raw)
