@@ -52,7 +52,7 @@ func limitEffects() map[string]influence {
 		"AvailableServerProfiles/ServerProfileUri": {value: "http://example.com/p", probe: published(id.Server_ServerCapabilities_ServerProfileArray), want: "[http://example.com/p]"},
 		"AvailableSamplingRates/SamplingRate":      {value: "300", probe: revisedItem(1, 1), want: "300 ms, 1 values"},
 
-		"Serializer/MaxAlloc": {value: "20000", probe: longRead(400, 1), want: "BadEncodingLimitsExceeded"},
+		"Serializer/MaxAlloc": {value: "20000", probe: longRead(900, 1), want: "BadEncodingLimitsExceeded"},
 		"Serializer/MaxStringLength": {value: "300", want: "BadEncodingLimitsExceeded, 300",
 			probe: and(longRead(1, 301), published(id.Server_ServerCapabilities_MaxStringLength))},
 		"Serializer/MaxByteStringLength": {value: "3000", want: "BadEncodingLimitsExceeded, 3000",

@@ -83,6 +83,12 @@ func openStage(t *testing.T, dir, main, edge string) (*stage, error) {
 	for name, text := range map[string]string{config.MainName: main, config.UsersName: stageUsers, config.EdgeName: edge} {
 		write(t, filepath.Join(dir, name), []byte(text))
 	}
+	return startStage(t, dir)
+}
+
+// startStage starts a gateway on the files of a directory.
+func startStage(t *testing.T, dir string) (*stage, error) {
+	t.Helper()
 	s := &stage{t: t, dir: dir, log: &watched{}}
 	cfg, report := config.Load(config.Options{Main: filepath.Join(dir, config.MainName), Hostname: "gw-7", Kinds: driverKinds()})
 	if s.said = problems(report); cfg == nil {
