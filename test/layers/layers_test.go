@@ -52,6 +52,7 @@ func rules() map[string]rule {
 		"drivers/instrument":                       {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/serial":                           {imports: []string{"drivers", "internal/xmltree"}},
 		"drivers/taglist":                          {imports: []string{"internal/xmltree"}},
+		"drivers/sysfs":                            {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/sniff":                            {imports: []string{"drivers", "drivers/framing", "drivers/serial"}},
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
