@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/instrument"
 	"github.com/edgeua/edgeua/drivers/modbus"
 	"github.com/edgeua/edgeua/drivers/simulated"
 	"github.com/edgeua/edgeua/drivers/sysfs"
@@ -11,5 +12,5 @@ import (
 
 // driverKinds is the table of drivers: the words that a Channel's Type may have. Devices of all of them can be simulated.
 func driverKinds() []drivers.Kind {
-	return append(simulated.Around(slices.Concat(modbus.Kinds(), []drivers.Kind{sysfs.Kind()})), simulated.Kind())
+	return append(simulated.Around(slices.Concat(modbus.Kinds(), instrument.Kinds(), []drivers.Kind{sysfs.Kind()})), simulated.Kind())
 }

@@ -1,0 +1,654 @@
+package instrument
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/gopcua/opcua/ua"
+)
+
+// Statuses as they come on the wire side of the table of status codes.
+var (
+	held    = ua.StatusUncertainNoCommunicationLastUsableValue
+	waiting = ua.StatusBadWaitingForInitialData
+	noComm  = ua.StatusBadNoCommunication
+	good    = ua.StatusOK
+)
+
+// scale is an instrument that sends its weight by itself.
+const scale = `<Frame Kind="startend" Start="\x02" End="\r" Max="64"/>
+	<Message Name="Weight" Match="^(?P&lt;st&gt;ST|US|OL),(?P&lt;gn&gt;GS|NT),(?P&lt;v&gt;[+-]\s*[0-9.]+)\s*(?P&lt;u&gt;kg|g)">
+		<Field Name="Weight" From="v" Type="Float64" Unit="KGM" ExpectUnit="u=kg"/>
+		<Field Name="Stable" From="st" Type="Bool" True="ST" False="US|OL"/>
+		<Status When="st=OL" Field="Weight" Code="UncertainEngineeringUnitsExceeded"/>
+	</Message>`
+
+func TestStream(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`SilenceTimeout="3000"`, scale))
+		r.run()
+		r.want("Weight", waiting, nil)
+		settle()
+		weight := r.watch("Weight")
+		r.say("\x02ST,GS,+  12.5kg\r")
+		r.want("Weight", good, 12.5)
+		r.want("Stable", good, true)
+		r.say("\x02US,GS,- 0.5 kg\r\x02OL,GS,+ 99.9 kg\r")
+		r.want("Weight", ua.StatusUncertainEngineeringUnitsExceeded, 99.9)
+		r.want("Stable", good, false)
+		r.say("\x02ST,GS,+ 500 g\r") // another unit is another value
+		r.want("Weight", ua.StatusBadConfigurationError, nil)
+		r.want("Stable", good, true)
+		r.say("\x02ST,GS,+ 1.5 kg\r")
+		after(4 * time.Second) // silence
+		r.want("Weight", ua.StatusUncertainLastUsableValue, 1.5)
+		after(time.Hour) // and it stays held: nothing has failed
+		r.want("Weight", ua.StatusUncertainLastUsableValue, 1.5)
+		r.say("\x02ST,GS,+ 2.5 kg\r")
+		r.want("Weight", good, 2.5)
+		if got := fmt.Sprint(weight.all()[:3]); got != "[1ms Good 12.5 3ms Good -0.5 3ms UncertainEngineeringUnitsExceeded 99.9]" &&
+			!strings.Contains(got, "Good -0.5") {
+			t.Error(got)
+		}
+		r.counted(frames, 6)
+		r.counted(messages, 6)
+	})
+}
+
+// A silent device that never said anything is waited for.
+func TestSilentFromTheStart(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, scale))
+		r.run()
+		after(time.Minute)
+		r.want("Weight", waiting, nil)
+	})
+}
+
+// The port goes away in the middle of a frame and comes back: statuses go and come by themselves, and half a frame is none.
+func TestUnplugInMidFrame(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, scale))
+		r.run()
+		settle()
+		weight := r.watch("Weight")
+		r.say("\x02ST,GS,+  12.5kg\r\x02ST,GS,+  1")
+		r.down.Store(true)
+		r.hangUp()
+		after(400 * time.Millisecond)
+		r.want("Weight", held, 12.5) // the attempt that follows at once was refused
+		after(2 * time.Second)
+		r.want("Weight", noComm, nil)
+		if s := r.gauge("#Channels/Line1/State"); s != "down" {
+			t.Error(s)
+		}
+		r.down.Store(false)
+		after(10 * time.Second)
+		r.want("Weight", waiting, nil) // there is a link again
+		r.say("3.5kg\r")               // the rest of the torn frame, and noise
+		r.want("Weight", waiting, nil)
+		r.say("\x02ST,GS,+  14.5kg\r")
+		r.want("Weight", good, 14.5)
+		wantPrefix(t, weight, "Good 12.5", "UncertainNoCommunicationLastUsableValue 12.5", "BadNoCommunication <nil>",
+			"BadWaitingForInitialData <nil>", "Good 14.5")
+		r.counted(reconnects, 1)
+	})
+}
+
+// wantPrefix compares statuses without their times.
+func wantPrefix(t *testing.T, r *record, want ...string) {
+	t.Helper()
+	var got []string
+	for _, s := range r.statuses() {
+		_, s, _ = strings.Cut(s, " ")
+		got = append(got, s)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("statuses\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+// A break that is mended at once is no news.
+func TestShortBreak(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, scale))
+		r.run()
+		settle()
+		weight := r.watch("Weight")
+		r.say("\x02ST,GS,+  12.5kg\r")
+		r.hangUp()
+		after(time.Second)
+		r.say("\x02ST,GS,+  13.5kg\r")
+		wantPrefix(t, weight, "Good 12.5")
+		r.want("Weight", good, 13.5)
+	})
+}
+
+func TestNobodyThere(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, scale))
+		r.down.Store(true)
+		r.run()
+		after(time.Minute)
+		r.want("Weight", noComm, nil)
+		if n := r.dials.Load(); n < 4 || n > 12 {
+			t.Errorf("%d attempts in a minute", n)
+		}
+	})
+}
+
+// sensors is a stream with a checksum and two messages.
+const sensors = `<Frame Kind="startend" Start="$" End="\r\n" Max="64"/><Checksum Kind="xor" Encoding="hex" After="*"/>
+	<Message Name="Temp" Prefix="T," Format="columns"><Field Name="Temp" From="1" Type="Float64"/></Message>
+	<Message Name="Hum" Prefix="H," Format="columns"><Field Name="Hum" From="1" Type="Float64"/></Message>`
+
+// A wrong checksum fails the message that it looks like, for one reading, and nobody else.
+func TestWrongChecksumInAStream(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`SilenceTimeout="0"`, sensors))
+		r.run()
+		settle()
+		temp := r.watch("Temp")
+		r.say("$T,21.4*00\r\n") // before there was any value
+		r.want("Temp", ua.StatusBadCommunicationError, nil)
+		r.want("Hum", waiting, nil)
+		r.say("$T,21.5*60\r\n$H,40*60\r\n")
+		r.want("Temp", good, 21.5)
+		r.want("Hum", good, 40)
+		r.say("$T,91.5*46\r\n")
+		r.want("Temp", held, 21.5)
+		r.want("Hum", good, 40)
+		r.say("$T,91.5*46\r\n")
+		r.want("Temp", ua.StatusBadCommunicationError, nil)
+		r.say("$T,21.6*63\r\n")
+		r.want("Temp", good, 21.6)
+		r.want("Hum", good, 40)
+		wantPrefix(t, temp, "BadCommunicationError <nil>", "Good 21.5", "UncertainNoCommunicationLastUsableValue 21.5", "BadCommunicationError <nil>", "Good 21.6")
+		r.counted(checksums, 3)
+	})
+}
+
+// Endless bytes that make no frame, such as at the wrong rate, are said to be so, and do not fill the memory.
+func TestBabble(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, sensors))
+		r.run()
+		settle()
+		for range 100 {
+			r.say(strings.Repeat("\xFF\x00\x80U", 100))
+		}
+		r.want("Temp", ua.StatusBadCommunicationError, nil)
+		if n := len(r.driver.line.scanner.Pending()); n > 64 {
+			t.Errorf("%d bytes are kept", n)
+		}
+		r.say("$" + strings.Repeat("9", 10000)) // a frame without end
+		r.say("$T,21.5*60\r\n")
+		r.want("Temp", good, 21.5)
+		if s := r.gauge("#Channels/Line1/LastError"); !strings.Contains(s.(string), "wrong rate") {
+			t.Error(s)
+		}
+	})
+}
+
+// The same code twice is two events, and each has its time.
+func TestEvents(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Profile>barcode</Profile>`))
+		r.run()
+		after(time.Second)
+		code, number := r.watch("Code"), r.watch("Scan.Sequence")
+		r.say("4006381333931\r\n")
+		first := r.variable("Scan.Time").Value()
+		after(5 * time.Second)
+		r.say("4006381333931\r")
+		r.say("\n")
+		if n := len(code.all()); n != 2 || len(number.all()) != 2 {
+			t.Errorf("%v %v", code.all(), number.all())
+		}
+		r.want("Code", good, "4006381333931")
+		r.want("Scan.Sequence", good, 2)
+		second := r.variable("Scan.Time").Value()
+		if d := second.SourceTimestamp.Time().Sub(first.SourceTimestamp.Time()); d < 5*time.Second {
+			t.Error(d)
+		}
+		after(24 * time.Hour) // nobody has scanned since, and nothing is wrong
+		r.want("Code", good, "4006381333931")
+		r.say("caf\xE9\r\n") // no UTF-8
+		r.want("Code", ua.StatusBadConfigurationError, nil)
+		r.want("Scan.Sequence", good, 3)
+	})
+}
+
+// polled is an instrument that answers, with two polls whose replies look alike.
+const polled = `<Frame Kind="delimiter" End="\r\n"/>
+	<Poll Name="A" Send="A?\r\n" Period="1000" Timeout="300" Retries="1"><Field Name="A" Type="Float64"/></Poll>
+	<Poll Name="B" Send="B?\r\n" Period="1000" Timeout="300" Retries="1" Nak="^ERR"><Field Name="B" Type="Float64"/></Poll>`
+
+func reply(conn net.Conn, text string) { _, _ = conn.Write([]byte(text)) }
+
+func TestPolls(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`DemoteAfter="3"`, polled))
+		r.answer = func(line string, conn net.Conn) {
+			reply(conn, map[string]string{"A?\r\n": "+1.5\r\n", "B?\r\n": "2.5E1\r\n"}[line])
+		}
+		r.run()
+		after(10 * time.Millisecond)
+		r.want("A", good, 1.5)
+		r.want("B", good, 25)
+		after(5 * time.Second)
+		r.counted(requests, 12)
+		r.counted(replies, 12)
+		r.counted(noise, 0)
+		if s := r.gauge("Dev#Diagnostics/State"); s != "online" {
+			t.Error(s)
+		}
+	})
+}
+
+// A device that falls silent is held once, then Bad, then left alone, and read at once when it is back.
+func TestSilentDevice(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`DemoteAfter="3" TimeSuspend="10000" MaxSuspend="10000"`,
+			`<Frame Kind="delimiter" End="\n"/><Poll Name="A" Send="A?\n" Period="1000" Timeout="300" Retries="1"><Field Name="A" Type="Float64"/></Poll>
+			<Command Name="Go" Send="GO\n" Ack="OK"/>`))
+		silent := false
+		r.answer = func(_ string, conn net.Conn) {
+			if !silent {
+				reply(conn, "1.5\n")
+			}
+		}
+		r.run()
+		a := r.watch("A")
+		after(1500 * time.Millisecond)
+		silent = true
+		after(8500 * time.Millisecond)
+		if s := r.gauge("Dev#Diagnostics/State"); s != "demoted" {
+			t.Error(s)
+		}
+		if s := r.call("Dev#Go"); s != noComm {
+			t.Errorf("command to a demoted device: %v", s)
+		}
+		silent = false
+		after(20 * time.Second)
+		r.want("A", good, 1.5)
+		got := a.statuses()
+		if len(got) != 5 {
+			t.Fatal(got)
+		}
+		for i, want := range []string{"0 Good 1.5", "2.6 UncertainNoCommunicationLastUsableValue 1.5", "3.3 BadTimeout <nil>", "BadNoCommunication <nil>", "Good 1.5"} {
+			at, status, _ := strings.Cut(want, " ")
+			if i > 2 {
+				at, status = "", want
+			}
+			if i > 0 && !strings.HasPrefix(got[i], at) || !strings.Contains(got[i], status) {
+				t.Errorf("%q, want %q", got[i], want)
+			}
+		}
+	})
+}
+
+// A reply that comes too late answers nothing: neither the repetition's successor nor the next poll gets it.
+func TestLateReply(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, polled))
+		late := true
+		r.answer = func(line string, conn net.Conn) {
+			text := map[string]string{"A?\r\n": "1\r\n", "B?\r\n": "2\r\n"}[line]
+			if line == "A?\r\n" && late {
+				go func() {
+					<-time.After(700 * time.Millisecond) // after both attempts
+					reply(conn, text)
+				}()
+				return
+			}
+			reply(conn, text)
+		}
+		r.run()
+		b := r.watch("B")
+		after(900 * time.Millisecond)
+		late = false
+		after(5 * time.Second)
+		r.want("A", good, 1)
+		r.want("B", good, 2)
+		for _, e := range b.all() {
+			if e.value != nil && e.value != 2.0 {
+				t.Errorf("B got the reply of A: %v", e)
+			}
+		}
+		if r.driver.line.total.get(lateReplies) == 0 {
+			t.Error("no late reply was seen")
+		}
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, polled))
+		r.answer = func(line string, conn net.Conn) {
+			reply(conn, map[string]string{"A?\r\n": "nonsense\r\n", "B?\r\n": "ERR 5\r\n"}[line])
+		}
+		r.run()
+		after(time.Minute)
+		r.want("A", ua.StatusBadConfigurationError, nil)
+		r.want("B", ua.StatusBadInvalidState, nil)
+		if s := r.gauge("Dev#Diagnostics/State"); s != "online" { // it answers
+			t.Error(s)
+		}
+	})
+}
+
+// A reply with a wrong checksum is asked for again, and is never shown.
+func TestWrongChecksumOfAReply(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`Retries="1"`, `<Frame Kind="delimiter" End="\r"/><Checksum Kind="sum8" Encoding="hex"/>
+			<Poll Name="A" Send="A{checksum}\r" Period="1000"><Field Name="A" Type="UInt16"/></Poll>`))
+		r.end = '\r'
+		n, wrong := 0, 2
+		r.answer = func(line string, conn net.Conn) {
+			if line != "A41\r" {
+				t.Errorf("asked %q", line)
+			}
+			if n++; n%wrong != 0 {
+				reply(conn, "7FF\r")
+				return
+			}
+			reply(conn, "737\r")
+		}
+		r.run()
+		a := r.watch("A")
+		after(2500 * time.Millisecond)
+		r.want("A", good, 7)
+		wantPrefix(t, a, "Good 7")
+		wrong = 1000
+		after(2 * time.Second)
+		r.want("A", ua.StatusBadCommunicationError, nil)
+		r.counted(checksums, 3+1+2)
+	})
+}
+
+// Bytes in pieces, noise around, two frames at once: a reply is a reply.
+func TestBadManners(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="startend" Start="[" End="]"/>
+			<Message Name="V" Match="^V=(?P&lt;v&gt;.*)$"><Field Name="V" From="v" Type="Int32"/></Message>
+			<Message Name="Alarm" Prefix="ALARM" Event="1"/>
+			<Poll Name="V" Send="V\n" Period="1000" Timeout="300" Expect="V"/>`))
+		n := 0
+		r.answer = func(_ string, conn net.Conn) {
+			n++
+			switch n % 4 {
+			case 0:
+				for _, c := range "noise[V=5]noise" {
+					reply(conn, string(c))
+				}
+			case 1:
+				reply(conn, "\xFF\x00[ALARM 7][X]\r\n[V=5][V=6]")
+			case 2:
+				reply(conn, "[V=")
+				go func() {
+					<-time.After(250 * time.Millisecond)
+					reply(conn, "5]")
+				}()
+			case 3:
+				reply(conn, "[V=[V=5]")
+			}
+		}
+		r.run()
+		v := r.watch("V")
+		after(20 * time.Second)
+		for _, e := range v.all() {
+			if e.status != good || e.value != int32(5) {
+				t.Error(e)
+			}
+		}
+		r.want("Alarm.Sequence", good, 5) // in the middle of a poll, and nobody missed it
+		if s := r.gauge("#Channels/Line1/LastUnmatched"); s != "X" {
+			t.Error(s)
+		}
+	})
+}
+
+// A line that gives back what is sent: with nobody there a command must not succeed.
+func TestEcho(t *testing.T) {
+	for mode, want := range map[string]string{"auto": "[BadTimeout Good Good]", "on": "[BadTimeout Good Good]", "off": "[Good Good Good]"} {
+		inBubble(t, func(t *testing.T) {
+			text := fmt.Sprintf(tcpChannel, mode) + `<Device Name="Dev" Channel="Line1"><Frame Kind="delimiter" End="\r"/>
+				<Poll Name="A" Send="A\r" Period="60000" Timeout="300" Retries="0"><Field Name="A" Type="String"/></Poll>
+				<Command Name="Tare" Send="T\r" Ack="^T" Timeout="300"/><Command Name="Set" Type="Int32" Send="S{value}\r" Ack="^OK" Timeout="300"/></Device>`
+			r := newRig(t, text)
+			r.end = '\r'
+			there := false
+			r.answer = func(line string, conn net.Conn) {
+				reply(conn, line)
+				if there {
+					reply(conn, map[byte]string{'A': "value\r", 'T': "T S\r", 'S': "OK\r"}[line[0]])
+				}
+			}
+			r.run()
+			after(time.Second)
+			got := []ua.StatusCode{r.call("Dev#Tare")}
+			there = true
+			after(10 * time.Second)
+			got = append(got, r.call("Dev#Tare"), r.write("Set", int32(5)))
+			var names []string
+			for _, s := range got {
+				if s == good {
+					names = append(names, "Good")
+				} else {
+					names = append(names, statusName(s))
+				}
+			}
+			if fmt.Sprint(names) != want {
+				t.Errorf("%s: %v, want %s", mode, names, want)
+			}
+			if mode != "off" {
+				after(time.Minute)
+				r.want("A", good, "value")
+			}
+		})
+	}
+}
+
+// On a line that must echo, an echo that is changed or missing is an error: a collision, or a cut wire.
+func TestEchoMustCome(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, fmt.Sprintf(tcpChannel, "on")+`<Device Name="Dev" Channel="Line1"><Frame Kind="delimiter" End="\r"/>
+			<Command Name="Tare" Send="TARE\r" Ack="^OK" Timeout="300"/><Command Name="Zero" Send="ZERO\r"/></Device>`)
+		r.end = '\r'
+		echo := "TXRE\rOK\r"
+		r.answer = func(_ string, conn net.Conn) { reply(conn, echo) }
+		r.run()
+		settle()
+		for _, e := range []string{"TXRE\rOK\r", "TA", ""} {
+			echo = e
+			if s := r.call("Dev#Tare"); s != ua.StatusBadCommunicationError {
+				t.Errorf("%q: %v", e, s)
+			}
+		}
+		echo = "ZERO\r"
+		if s := r.call("Dev#Zero"); s != good {
+			t.Error(s)
+		}
+		r.counted(echoes, 3)
+	})
+}
+
+func TestCommands(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\r\n"/>
+			<Poll Name="Set" Send="SP?\r\n" Period="60000"><Field Name="SetPoint" Type="Float64" EULow="0" EUHigh="100"/></Poll>
+			<Command Name="SetPoint" Type="Float64" Send="SP {value:.1f}\r\n" Ack="^OK" Nak="^NO" EULow="0" EUHigh="100"/>
+			<Command Name="Text" Type="String" Send="D &quot;{value}&quot;\r\n" AckBytes="\x06" NakBytes="\x15" NakStatus="BadUserAccessDenied"/>
+			<Command Name="Mode" Type="UInt16" Enum="0=Off;1=On" Send="M{value:02d}\r\n"/>
+			<Command Name="Lamp" Type="Bool" True="ON" False="OFF" Send="L {value}\r\n"/>
+			<Command Name="Clamped" Type="Int32" Send="C{value}\r\n" EULow="0" EUHigh="10" Clamp="1" Scale="0.1"/>`))
+		set := "20.0"
+		r.answer = func(line string, conn net.Conn) {
+			switch {
+			case line == "SP?\r\n":
+				reply(conn, set+"\r\n")
+			case line == "SP 66.6\r\n":
+				reply(conn, "NO\r\n")
+			case line == "SP 55.5\r\n": // silence
+			case strings.HasPrefix(line, "SP "):
+				set = strings.TrimSpace(line[3:])
+				reply(conn, "OK\r\n")
+			case line == "D \"no\"\r\n":
+				reply(conn, "\x15")
+			case line[0] == 'D':
+				reply(conn, "\x06")
+			}
+		}
+		r.run()
+		settle()
+		for _, c := range []struct {
+			tag   string
+			value any
+			want  ua.StatusCode
+		}{
+			{"SetPoint", 42.04, good}, {"SetPoint", 66.6, ua.StatusBadInvalidState}, {"SetPoint", 55.5, ua.StatusBadTimeout},
+			{"SetPoint", 100.5, ua.StatusBadOutOfRange}, {"SetPoint", float32(1), ua.StatusBadTypeMismatch},
+			{"Text", "hello", good}, {"Text", "no", ua.StatusBadUserAccessDenied}, {"Text", "x\r\nRESET", ua.StatusBadOutOfRange},
+			{"Mode", uint16(1), good}, {"Mode", uint16(2), ua.StatusBadOutOfRange}, {"Lamp", true, good}, {"Lamp", false, good},
+			{"Clamped", 12.0, ua.StatusGoodClamped},
+		} {
+			if got := r.write(c.tag, c.value); got != c.want {
+				t.Errorf("%s = %v: %v, want %v", c.tag, c.value, got, c.want)
+			}
+		}
+		settle()
+		r.want("SetPoint", good, 42) // read back at once
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, want := range []string{"SP 42.0\r\n", "M01\r\n", "L ON\r\n", "L OFF\r\n", "C100\r\n", "D \"hello\"\r\n"} {
+			if !strings.Contains(r.heard.String(), want) {
+				t.Errorf("%q was not sent: %q", want, r.heard.String())
+			}
+		}
+		if strings.Contains(r.heard.String(), "RESET") {
+			t.Error("a text became a command")
+		}
+	})
+}
+
+// What must be sent first is sent on each connection, before anything else.
+func TestInitAndKeepAlive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Init Send="LOGIN\n" Ack="^OK" Timeout="200"/><Init Send="FAST\n"/>
+			<KeepAlive Send="PING\n" Period="10000"/>
+			<Poll Name="Id" Send="ID\n" Period="0"><Field Name="Id" Type="String"/></Poll>`))
+		refused := true
+		r.answer = func(line string, conn net.Conn) {
+			if line == "ID\n" || line == "LOGIN\n" && !refused {
+				reply(conn, "OK 1\n")
+			}
+		}
+		r.run()
+		after(500 * time.Millisecond)
+		r.want("Id", noComm, nil)
+		refused = false
+		after(10 * time.Second)
+		r.want("Id", good, "OK 1")
+		heard := func() string { r.mu.Lock(); defer r.mu.Unlock(); return r.heard.String() }
+		if h := heard(); strings.Count(h, "FAST") != 1 || strings.Count(h, "ID") != 1 || strings.Count(h, "PING") < 1 ||
+			strings.Index(h, "FAST") < strings.Index(h, "LOGIN\nLOGIN") {
+			t.Errorf("%q", h)
+		}
+		r.hangUp()
+		after(5 * time.Second)
+		if h := heard(); strings.Count(h, "FAST") != 2 || strings.Count(h, "ID") != 2 {
+			t.Errorf("%q", h)
+		}
+	})
+}
+
+func TestDisabledDevice(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`Disabled="1"`, `<Profile>sics</Profile><Command Name="Text" Type="String" Send="D {value}\r\n"/>`))
+		r.run()
+		after(time.Minute)
+		r.want("Weight", ua.StatusBadOutOfService, nil)
+		if s := r.write("Text", "x"); s != ua.StatusBadOutOfService || r.dials.Load() != 0 {
+			t.Error(s, r.dials.Load())
+		}
+	})
+}
+
+// A command that waits when the driver ends is answered, and not sent.
+func TestStop(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Command Name="Slow" Send="SLOW\n" Ack="OK" Timeout="60000"/>`))
+		r.run()
+		settle()
+		got := make(chan ua.StatusCode, 2)
+		for range 2 {
+			go func() { got <- r.call("Dev#Slow") }()
+		}
+		after(time.Second)
+		r.cancel()
+		for range 2 {
+			if s := <-got; s != ua.StatusBadShutdown {
+				t.Error(s)
+			}
+		}
+		<-r.done
+		if h := r.heard.String(); h != "SLOW\n" {
+			t.Errorf("%q", h)
+		}
+	})
+}
+
+func TestTraceAndCounters(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, polled))
+		r.answer = func(_ string, conn net.Conn) { reply(conn, "1\r\n") }
+		r.run()
+		after(1500 * time.Millisecond)
+		if s := r.call("#Channels/Line1/SetTrace", uabinary.Uint32Variant(10)); s != good {
+			t.Error(s)
+		}
+		if s := r.call("#Channels/Line1/SetTrace", uabinary.Uint32Variant(4000)); s != ua.StatusBadOutOfRange {
+			t.Error(s)
+		}
+		if s := r.call("Dev#Diagnostics/ResetCounters"); s != good || r.gauge("Dev#Diagnostics/Requests") != uint64(0) {
+			t.Error(s)
+		}
+		if s := r.call("Dev#Diagnostics/Probe"); s != good {
+			t.Error(s)
+		}
+		settle()
+		if n := r.gauge("Dev#Diagnostics/Requests"); n != uint64(2) {
+			t.Errorf("%v requests after Probe", n)
+		}
+		if s := r.call("#Channels/Line1/ResetCounters"); s != good || r.gauge("#Channels/Line1/BytesReceived") != uint64(0) {
+			t.Error(s)
+		}
+	})
+}
+
+// A write whose caller gives up before it is sent is never sent.
+func TestAbandonedCommand(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Command Name="Slow" Send="SLOW\n" Ack="OK" Timeout="5000"/>
+			<Command Name="Set" Type="Int32" Send="SET {value}\n"/>`))
+		r.run()
+		settle()
+		go func() { r.call("Dev#Slow") }()
+		settle()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if s := r.variable("Set").Writer().Write(ctx, uabinary.DataValue{Value: uabinary.Int32Variant(1)}); s != ua.StatusBadTimeout {
+			t.Error(s)
+		}
+		after(10 * time.Second)
+		if h := r.heard.String(); strings.Contains(h, "SET") {
+			t.Errorf("%q", h)
+		}
+	})
+}
