@@ -177,12 +177,14 @@ func (s *Server) publishCapabilities() {
 	}
 	s.space.SetValue(id.Server_ServerCapabilities_MaxBrowseContinuationPoints, uabinary.Uint16Variant(uint16(min(l.MaxContinuationPoints, math.MaxUint16))))
 	s.space.SetValue(id.Server_ServerCapabilities_MinSupportedSampleRate, uabinary.DoubleVariant(milliseconds(l.MinSamplingInterval)))
-	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.config().LocaleIDs)
-	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.config().ServerProfiles)
+	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.config().LocaleIDs, []string{"en"})
+	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.config().ServerProfiles, []string{})
 }
 
-func (s *Server) publishTexts(node uint32, texts []string) {
-	if len(texts) > 0 {
-		s.space.SetValue(node, uabinary.VariantOf(texts))
+// publishTexts shows a list; an empty one is what the Space begins with.
+func (s *Server) publishTexts(node uint32, texts, otherwise []string) {
+	if len(texts) == 0 {
+		texts = otherwise
 	}
+	s.space.SetValue(node, uabinary.VariantOf(texts))
 }
