@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/gopcua/opcua/ua"
@@ -25,16 +28,18 @@ type callers struct {
 	nodes     *status.ReverseConnections
 	directory *directory
 
-	mu  sync.Mutex     // held while targets change
-	cfg *config.Config // guarded by mu; whose clients are called
+	mu    sync.Mutex             // held while targets change
+	cfg   *config.Config         // guarded by mu; whose clients are called
+	lost  []status.ReverseClient // guarded by mu; what directories name no usable address of
+	shown map[status.Key]bool    // guarded by mu; the clients with a node
 }
 
 // newCallers makes the nodes of the reverse connections, behind the devices'
 // namespace, and the manager whose clients they show.
 func newCallers(cfg *config.Config, ids []identity, s *server.Server, space *addressspace.Space, log *slog.Logger) (*callers, error) {
-	c := &callers{server: s, log: log, cfg: cfg}
+	c := &callers{server: s, log: log, cfg: cfg, shown: map[status.Key]bool{}}
 	c.directory = newDirectory(c, ids)
-	targets := c.targets(cfg)
+	targets, lost := c.targets(cfg)
 	var err error
 	if c.nodes, err = status.NewReverseConnections(space, c.connectNow); err != nil {
 		return nil, err
@@ -45,12 +50,9 @@ func newCallers(cfg *config.Config, ids []identity, s *server.Server, space *add
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range c.manager.Snapshot() {
-		if err := c.nodes.Add(reverseClient(s)); err != nil {
-			return nil, err
-		}
-	}
-	return c, nil
+	c.lost = lost
+	_, err = c.show(c.known())
+	return c, err
 }
 
 // run calls the clients until ctx ends.
@@ -67,9 +69,9 @@ func (c *callers) changed(s reverseconnect.TargetStatus) {
 	c.directory.heard(s)
 }
 
-// targets lists the clients of all endpoints.
-func (c *callers) targets(cfg *config.Config) []reverseconnect.Target {
-	var all []reverseconnect.Target
+// targets lists the clients of all endpoints, and those that cannot be called
+// because no directory has named a usable address.
+func (c *callers) targets(cfg *config.Config) (all []reverseconnect.Target, lost []status.ReverseClient) {
 	for i := range cfg.Endpoints {
 		ep := &cfg.Endpoints[i]
 		for j := range ep.ReverseClients {
@@ -78,33 +80,54 @@ func (c *callers) targets(cfg *config.Config) []reverseconnect.Target {
 			t.URL = client.URL
 			all = append(all, t)
 		}
+	}
+	for i := range cfg.Endpoints {
+		ep := &cfg.Endpoints[i]
 		for j := range ep.DirectoryClients {
 			client := &ep.DirectoryClients[j]
 			t := c.target(cfg, ep, client)
-			if urls := c.directory.urls(lookupKey(ep, client)); len(urls) > 0 {
-				t.URL, t.Alternatives = urls[0], urls[1:]
-				all = c.appendFound(all, t)
+			if reason := c.find(&t, c.directory.urls(lookupKey(ep, client)), all); reason != "" {
+				lost = append(lost, lostClient(client, reason))
+				continue
 			}
+			all = append(all, t)
 		}
 	}
-	return all
+	return all, lost
 }
 
-// appendFound leaves out a client that a directory has sent to where it cannot
-// be called, or where another one is called.
-func (c *callers) appendFound(all []reverseconnect.Target, t reverseconnect.Target) []reverseconnect.Target {
+// noAddress is why a client is not called that is still looked up.
+const noAddress = "the directory has named no address yet"
+
+// find fills in where a directory has sent to. It says why if the client cannot
+// be called there, or another one is.
+func (c *callers) find(t *reverseconnect.Target, urls []string, others []reverseconnect.Target) string {
+	if len(urls) == 0 {
+		return noAddress
+	}
+	t.URL, t.Alternatives = urls[0], urls[1:]
 	address, err := t.Address()
 	if err != nil {
-		c.log.Warn("directory knows no usable address", "application_uri", t.ApplicationURI, "urls", t.URL, "err", err)
-		return all
+		return fmt.Sprintf("the directory names no usable address: %v", err)
 	}
-	for i := range all {
-		if taken, _ := all[i].Address(); taken == address && all[i].EndpointURL == t.EndpointURL {
-			c.log.Warn("directory knows an address that is called already", "application_uri", t.ApplicationURI, "url", t.URL)
-			return all
+	for i := range others {
+		if taken, _ := others[i].Address(); taken == address && others[i].EndpointURL == t.EndpointURL {
+			return fmt.Sprintf("the directory names an address that is called already: %s", t.URL)
 		}
 	}
-	return append(all, t)
+	return ""
+}
+
+// lostClient is what the nodes show of a client without an address.
+func lostClient(client *config.ReverseClient, reason string) status.ReverseClient {
+	state := reverseconnect.Waiting
+	if client.Disabled {
+		state, reason = reverseconnect.Disabled, ""
+	}
+	return status.ReverseClient{
+		Name: client.ApplicationURI, EndpointURL: client.EndpointURL,
+		State: state.String(), LastError: reason,
+	}
 }
 
 // target says in the words of package reverseconnect how a client is called.
@@ -133,7 +156,8 @@ func (c *callers) target(cfg *config.Config, ep *config.Endpoint, client *config
 
 // check tells whether apply could take over the clients of cfg.
 func (c *callers) check(cfg *config.Config) error {
-	return c.manager.Check(c.targets(cfg), cfg.MaxSockets)
+	targets, _ := c.targets(cfg)
+	return c.manager.Check(targets, cfg.MaxSockets)
 }
 
 // apply takes over the clients of cfg, whose endpoints are those of the server
@@ -155,44 +179,59 @@ func (c *callers) learned() {
 	}
 }
 
-// nodeKey tells the nodes of clients apart.
-type nodeKey struct{ url, endpointURL string }
-
 // update changes targets and nodes. New nodes come before and old ones go
 // after what they show. c.mu is held.
 func (c *callers) update(cfg *config.Config) error {
-	targets := c.targets(cfg)
-	before := map[nodeKey]bool{}
-	for _, s := range c.manager.Snapshot() {
-		before[nodeKey{s.URL, s.EndpointURL}] = true
-	}
-	var added []nodeKey
+	targets, lost := c.targets(cfg)
+	wanted := slices.Clone(lost)
 	for i := range targets {
-		k := nodeKey{targets[i].URL, targets[i].EndpointURL}
-		if before[k] {
-			delete(before, k)
-			continue
-		}
-		first := status.ReverseClient{URL: k.url, EndpointURL: k.endpointURL, State: reverseconnect.Waiting.String()}
-		if err := c.nodes.Add(first); err != nil {
-			c.removeNodes(added)
-			return err
-		}
-		added = append(added, k)
+		wanted = append(wanted, status.ReverseClient{
+			URL: targets[i].URL, EndpointURL: targets[i].EndpointURL, State: reverseconnect.Waiting.String(),
+		})
 	}
-	if err := c.manager.Update(targets, cfg.MaxSockets); err != nil {
-		c.removeNodes(added)
+	added, err := c.show(wanted)
+	if err == nil {
+		err = c.manager.Update(targets, cfg.MaxSockets)
+	}
+	if err != nil {
+		c.hide(added)
 		return err
 	}
-	for k := range before {
-		c.nodes.Remove(k.url, k.endpointURL)
+	c.lost = lost
+	for i := range lost {
+		c.nodes.Update(lost[i])
+		if reason := lost[i].LastError; reason != noAddress && reason != "" {
+			c.log.Warn("reverse client cannot be called", "application_uri", lost[i].Name, "reason", reason)
+		}
 	}
+	gone := maps.Clone(c.shown)
+	for i := range wanted {
+		delete(gone, wanted[i].Key())
+	}
+	c.hide(gone)
 	return nil
 }
 
-func (c *callers) removeNodes(keys []nodeKey) {
-	for _, k := range keys {
-		c.nodes.Remove(k.url, k.endpointURL)
+// show adds the nodes that are not there yet, and returns which.
+func (c *callers) show(clients []status.ReverseClient) (map[status.Key]bool, error) {
+	added := map[status.Key]bool{}
+	for i := range clients {
+		k := clients[i].Key()
+		if c.shown[k] {
+			continue
+		}
+		if err := c.nodes.Add(clients[i]); err != nil {
+			return added, err
+		}
+		c.shown[k], added[k] = true, true
+	}
+	return added, nil
+}
+
+func (c *callers) hide(clients map[status.Key]bool) {
+	for k := range clients {
+		delete(c.shown, k)
+		c.nodes.Remove(k)
 	}
 }
 
@@ -207,7 +246,14 @@ func (c *callers) connectNow(url, user string) ua.StatusCode {
 
 // clients lists what is known about the clients.
 func (c *callers) clients() []status.ReverseClient {
-	var all []status.ReverseClient
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known()
+}
+
+// known is clients while c.mu is held.
+func (c *callers) known() []status.ReverseClient {
+	all := slices.Clone(c.lost)
 	for _, s := range c.manager.Snapshot() {
 		all = append(all, reverseClient(s))
 	}

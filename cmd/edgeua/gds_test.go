@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/securechannel"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/server"
@@ -135,5 +138,53 @@ func TestServe_UntrustedGds(t *testing.T) {
 	g.log.wait(t, "certificate of the directory")
 	if len(p.calls) > 0 {
 		t.Error("the client of an untrusted GDS is called")
+	}
+}
+
+// A client without an address is shown as well, with what it waits for, until it has one.
+func TestGateway_ClientThatIsLookedUpIsShown(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	p := newPhone(t)
+	d := newDirectoryServer(t, "urn:test:client")
+	d.say("rcp+" + p.url())
+	own := makeIdentity(t, "urn:test:gateway")
+	main := files(t, map[string]string{
+		"TcUaServerConfig.xml": secureFile(""), "own.der": own.der, "own.pem": own.pem,
+		"edgeua.xml": edgeFile(`<Gds Url="` + d.url + `" ApplicationUri="urn:test:client"/><Gds Url="` + d.url + `" ApplicationUri="urn:test:off" Enabled="0"/>`),
+	})
+	cfg, report := config.Load(config.Options{Main: main, Kinds: driverKinds()})
+	if cfg == nil {
+		t.Fatal(report.Problems)
+	}
+	log := &watched{}
+	ctx, cancel := context.WithCancel(t.Context())
+	g, err := newGateway(ctx, cfg, slog.New(slog.NewTextHandler(log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// what metrics tell, and nodes show
+	told := func() string {
+		var lines []string
+		for _, c := range g.callers.clients() {
+			g.callers.mu.Lock()
+			shown := g.callers.shown[c.Key()]
+			g.callers.mu.Unlock()
+			lines = append(lines, fmt.Sprintf("%s %s %s %q %t", c.Name, c.URL, c.State, c.LastError, shown))
+		}
+		return strings.Join(lines, "\n")
+	}
+	const off = `urn:test:off  Disabled "" true`
+	if got, want := told(), "urn:test:client  Waiting \""+noAddress+"\" true\n"+off; got != want {
+		t.Errorf("at the start\n%s\nwant\n%s", got, want)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- g.run(ctx) }()
+	p.answer().Close()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if got := told(); !strings.HasPrefix(got, off+"\n "+p.url()+" ") || !strings.HasSuffix(got, " true") || len(g.callers.shown) != 2 {
+		t.Errorf("when it is found\n%s\n%v", got, g.callers.shown)
 	}
 }

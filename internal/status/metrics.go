@@ -181,7 +181,7 @@ var reverseMetrics = []struct {
 func writeReverse(w io.Writer, clients []ReverseClient) {
 	for i := range clients {
 		c := &clients[i]
-		metrics.WriteGaugeUint64(w, fmt.Sprintf("edgeua_reverse_state{url=%q,endpoint_url=%q,state=%q}", c.URL, c.EndpointURL, c.State), 1)
+		metrics.WriteGaugeUint64(w, fmt.Sprintf("edgeua_reverse_state{url=%q,endpoint_url=%q,state=%q}", c.name(), c.EndpointURL, c.State), 1)
 	}
 	for _, m := range reverseMetrics {
 		write := metrics.WriteGaugeFloat64
@@ -190,7 +190,7 @@ func writeReverse(w io.Writer, clients []ReverseClient) {
 		}
 		for i := range clients {
 			c := &clients[i]
-			write(w, fmt.Sprintf("edgeua_reverse_%s{url=%q,endpoint_url=%q}", m.name, c.URL, c.EndpointURL), m.value(c))
+			write(w, fmt.Sprintf("edgeua_reverse_%s{url=%q,endpoint_url=%q}", m.name, c.name(), c.EndpointURL), m.value(c))
 		}
 	}
 }

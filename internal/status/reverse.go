@@ -22,6 +22,7 @@ const folderName = "ReverseConnections"
 // ReverseClient is what is known about one client that the gateway calls.
 // Times are zero for what has not happened.
 type ReverseClient struct {
+	Name          string // of its Object while the URL is not known
 	URL           string // where the client listens
 	EndpointURL   string // announced to it
 	State         string
@@ -37,11 +38,19 @@ type ReverseClient struct {
 	RejectReason  string
 }
 
-// key is what tells clients apart: one listener may be called for several
+// Key is what tells clients apart: one listener may be called for several
 // endpoints.
-type key struct{ url, endpointURL string }
+type Key struct{ name, endpointURL string }
 
-func (c *ReverseClient) key() key { return key{c.URL, c.EndpointURL} }
+// Key returns what tells c apart from others.
+func (c *ReverseClient) Key() Key { return Key{c.name(), c.EndpointURL} }
+
+func (c *ReverseClient) name() string {
+	if c.URL == "" {
+		return c.Name
+	}
+	return c.URL
+}
 
 // reverseVariables are the Variables of a client's Object.
 var reverseVariables = []struct {
@@ -82,7 +91,7 @@ type ReverseConnections struct {
 	connect ConnectFunc
 
 	mu      sync.Mutex
-	clients map[key]*reverseNode // guarded by mu
+	clients map[Key]*reverseNode // guarded by mu
 }
 
 // ConnectFunc has the client that listens at url called, whatever delay runs,
@@ -102,7 +111,7 @@ func NewReverseConnections(space *addressspace.Space, connect ConnectFunc) (*Rev
 	ns := space.AddNamespace(NamespaceURI)
 	r := &ReverseConnections{
 		space: space, ns: ns, folder: uabinary.StringID(ns, folderName), connect: connect,
-		clients: make(map[key]*reverseNode),
+		clients: make(map[Key]*reverseNode),
 	}
 	_, err := space.AddObject(addressspace.ObjectOptions{
 		ID: r.folder, BrowseName: r.name(folderName), Parent: uabinary.NumericID(0, id.Server),
@@ -119,30 +128,30 @@ func (r *ReverseConnections) name(name string) uabinary.QualifiedName {
 	return uabinary.QualifiedName{NamespaceIndex: r.ns, Name: name}
 }
 
-// Add adds a client. Its NodeId is ns=…;s=ReverseConnections/<URL>; of clients
-// with one URL, all but the first have #<EndpointUrl> behind it.
+// Add adds a client. Its NodeId is ns=…;s=ReverseConnections/<URL>, or
+// <Name> while there is no URL; of clients with one URL, all but the first have #<EndpointUrl> behind it.
 func (r *ReverseConnections) Add(c ReverseClient) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.clients[c.key()] != nil {
-		return fmt.Errorf("status: client %s for %s is there twice", c.URL, c.EndpointURL)
+	if r.clients[c.Key()] != nil {
+		return fmt.Errorf("status: client %s for %s is there twice", c.name(), c.EndpointURL)
 	}
-	node := &reverseNode{id: uabinary.StringID(r.ns, folderName+"/"+c.URL)}
+	node := &reverseNode{id: uabinary.StringID(r.ns, folderName+"/"+c.name())}
 	if r.space.Node(node.id) != nil {
-		node.id = uabinary.StringID(r.ns, folderName+"/"+c.URL+"#"+c.EndpointURL)
+		node.id = uabinary.StringID(r.ns, folderName+"/"+c.name()+"#"+c.EndpointURL)
 	}
 	if err := r.fill(node, &c); err != nil {
 		r.space.Remove(node.id)
 		return err
 	}
-	r.clients[c.key()] = node
+	r.clients[c.Key()] = node
 	return nil
 }
 
 // fill adds the nodes of a client.
 func (r *ReverseConnections) fill(node *reverseNode, c *ReverseClient) error {
 	_, err := r.space.AddObject(addressspace.ObjectOptions{
-		ID: node.id, BrowseName: r.name(c.URL), Parent: r.folder, ReferenceType: uabinary.NumericID(0, id.Organizes),
+		ID: node.id, BrowseName: r.name(c.name()), Parent: r.folder, ReferenceType: uabinary.NumericID(0, id.Organizes),
 	})
 	if err != nil {
 		return err
@@ -185,7 +194,7 @@ func present(v uabinary.Variant) *uabinary.DataValue {
 // alone. Calls for one client come one after the other.
 func (r *ReverseConnections) Update(c ReverseClient) {
 	r.mu.Lock()
-	node := r.clients[c.key()]
+	node := r.clients[c.Key()]
 	r.mu.Unlock()
 	if node == nil {
 		return
@@ -200,10 +209,9 @@ func (r *ReverseConnections) Update(c ReverseClient) {
 
 // Remove takes a client away; who monitors it is told. It reports whether
 // there was one.
-func (r *ReverseConnections) Remove(url, endpointURL string) bool {
+func (r *ReverseConnections) Remove(k Key) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	k := key{url, endpointURL}
 	node := r.clients[k]
 	if node == nil {
 		return false

@@ -135,7 +135,7 @@ func TestUpdatePushesOnlyWhatChanged(t *testing.T) {
 	if len(state.values) != 0 || len(attempts.values) != 3 {
 		t.Errorf("%d states, %d attempts", len(state.values), len(attempts.values))
 	}
-	if !r.Remove(listener, endpoint) || r.Remove(listener, endpoint) {
+	if gone := (&ReverseClient{URL: listener, EndpointURL: endpoint}); !r.Remove(gone.Key()) || r.Remove(gone.Key()) {
 		t.Error("Remove")
 	}
 	r.Update(c) // which may come late
@@ -189,7 +189,7 @@ func TestReverseConnectionsConcurrently(t *testing.T) {
 				}
 				c.Attempts = uint64(n)
 				r.Update(c)
-				r.Remove(c.URL, c.EndpointURL)
+				r.Remove(c.Key())
 			}
 		})
 	}
