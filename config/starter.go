@@ -23,7 +23,7 @@ type Starter struct {
 	URL          string   // of the endpoint
 	Addresses    []string // IP addresses for the certificate
 	Clients      []string // reverse-connect clients
-	User         string   // a first user; empty: no users file
+	User         string   // a first user; empty: there is only an example, in a comment
 	PasswordHash string   // bcrypt
 }
 
@@ -36,9 +36,9 @@ type StarterFile struct {
 
 // Files writes the files, in the order in which they should be created.
 func (s Starter) Files() ([]StarterFile, error) {
-	files := []StarterFile{{Name: MainName, Data: []byte(starterMain)}, {Name: EdgeName, Data: []byte(starterEdge)}}
-	if s.User != "" {
-		files = append(files, StarterFile{Name: UsersName, Data: []byte(starterUsers), Private: true})
+	files := []StarterFile{
+		{Name: MainName, Data: []byte(starterMain)}, {Name: EdgeName, Data: []byte(starterEdge)},
+		{Name: UsersName, Data: []byte(starterUsers), Private: true},
 	}
 	fill := Starter{URL: escape(s.URL), User: escape(s.User), PasswordHash: escape(s.PasswordHash)}
 	for _, a := range s.Addresses {

@@ -130,6 +130,6 @@ func (l *loader) nobody(main, s section, file string) {
 	case l.cfg.Users == nil:
 		l.report.Warn(at, "nobody can open a session: there is no %s; %s", file, usersRemedy)
 	default:
-		l.report.Warn(at, "nobody can open a session: %s has no user who can log in", file)
+		l.report.Warn(at, "nobody can open a session: %s has no user who can log in; add one with Auth=\"Server\" and the hash that edgeua users hash prints", file)
 	}
 }

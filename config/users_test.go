@@ -106,7 +106,7 @@ func TestUsers_AnonymousNeedsBoth(t *testing.T) {
 		anonymous     bool
 	}{
 		"both":        {enabled, with, []string{open}, true},
-		"file empty":  {enabled, "<TcUaSecurityConfig/>", []string{ignored + `TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`, nobody + "TcUaSecurityConfig.xml has no user who can log in"}, false},
+		"file empty":  {enabled, "<TcUaSecurityConfig/>", []string{ignored + `TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`, nobody + "TcUaSecurityConfig.xml has no user who can log in" + addUser}, false},
 		"no file":     {enabled, "-", []string{ignored + `there is no TcUaSecurityConfig.xml, which must have the user Anonymous with Auth="None": ` + usersRemedy + `, or write false`, nobody + "there is no TcUaSecurityConfig.xml; " + usersRemedy}, false},
 		"user only":   {"", with, []string{`TcUaSecurityConfig.xml:1: warning: TcUaSecurityConfig/Users/User[Anonymous]: has no effect: EnableAnonymous is not true in TcUaServerConfig.xml`}, false},
 		"switch only": {enabled, oneUser, []string{ignored + `TcUaSecurityConfig.xml has no user Anonymous with Auth="None"; add it, or write false`}, false},
@@ -124,7 +124,7 @@ func TestUsers_NobodyCanLogIn(t *testing.T) {
 	setup{server: "<UserIdentityTokens><EnableUserPw>false</EnableUserPw></UserIdentityTokens>"}.expect(t,
 		"4: warning: UserIdentityTokens: nobody can open a session: neither EnableAnonymous nor EnableUserPw nor EnableCertificate is in effect")
 	setup{users: "<TcUaSecurityConfig/>"}.expect(t,
-		`2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: TcUaSecurityConfig.xml has no user who can log in`)
+		`2: warning: OpcServerConfig/UaServerConfig: nobody can open a session: TcUaSecurityConfig.xml has no user who can log in`+addUser)
 }
 
 func TestUsers_TokenPolicy(t *testing.T) {
@@ -172,3 +172,5 @@ func TestUsers_WorldReadable(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+const addUser = `; add one with Auth="Server" and the hash that edgeua users hash prints`

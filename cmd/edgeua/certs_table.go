@@ -3,6 +3,8 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"io"
 	"strconv"
@@ -17,6 +19,10 @@ import (
 func (s *certStore) list(out io.Writer, named bool, now time.Time) error {
 	if named {
 		fmt.Fprintf(out, "%s\n", s.name)
+	}
+	if s.TrustedCerts == "" && s.Certificate == "" {
+		_, err := fmt.Fprintln(out, "there is no store: the configuration does not say where certificates lie")
+		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "STATUS\tNAME\tAPPLICATION\tVALID UNTIL\tTHUMBPRINT\tFILE")
@@ -77,8 +83,8 @@ func showCertificate(out io.Writer, e pki.Entry) error {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"file", e.Path},
-		{"subject", strconv.QuoteToASCII(c.Subject.String())},
-		{"issuer", strconv.QuoteToASCII(c.Issuer.String())},
+		{"subject", strconv.QuoteToASCII(distinguished(c.Subject))},
+		{"issuer", strconv.QuoteToASCII(distinguished(c.Issuer))},
 		{"application", strconv.QuoteToASCII(uri)},
 		{"hosts", strings.Join(names, ", ")},
 		{"valid from", c.NotBefore.UTC().Format(time.DateTime)},
@@ -93,6 +99,22 @@ func showCertificate(out io.Writer, e pki.Entry) error {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
 	}
 	return w.Flush()
+}
+
+// distinguished is a name as RFC 4514 writes it, with the domain component, which crypto/x509 shows as bytes.
+func distinguished(n pkix.Name) string {
+	standard, domainComponent := asn1.ObjectIdentifier{2, 5, 4}, asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}
+	var dc string
+	n.ExtraNames = []pkix.AttributeTypeAndValue{} // what String adds to the standard ones
+	for _, a := range n.Names {
+		switch {
+		case a.Type.Equal(domainComponent):
+			dc += fmt.Sprintf(",DC=%v", a.Value)
+		case len(a.Type) < 3 || !a.Type[:3].Equal(standard):
+			n.ExtraNames = append(n.ExtraNames, a)
+		}
+	}
+	return strings.TrimPrefix(n.String()+dc, ",")
 }
 
 func publicKey(c *x509.Certificate) string {

@@ -39,6 +39,8 @@ func TestCerts_TrustAndReject(t *testing.T) {
 	if all, err := pki.List(dir + "/PKI/CA/rejected"); err != nil || len(all) != 1 {
 		t.Errorf("%v %v", all, err)
 	}
+	edgeua(t, "certs", "show", "--config", dir).want(t, exitOK, `subject      "CN=Press,O=Organization"`)
+	edgeua(t, "certs", "list", "--users", "--config", dir).want(t, exitOK, "there is no store")
 	edgeua(t, "certs", "trust", "--config", dir).want(t, exitConfig, "accepts 1 arg(s)")
 	edgeua(t, "certs", "list", "--endpoint", "opc.tcp://other:1", "--config", dir).want(t, exitConfig, "there is no endpoint")
 }

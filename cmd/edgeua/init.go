@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,17 +24,18 @@ type initFlags struct {
 	port    uint16
 	clients []string
 	user    string
+	program string // how this program is called
 }
 
 func newInit() *cobra.Command {
-	var f initFlags
+	f := initFlags{program: callable(os.Args[0])}
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Write the files of a new gateway for this host",
 		Long: `Writes ` + config.MainName + ` and ` + config.EdgeName + ` with comments: signed and encrypted
-connections only, no anonymous sessions, no client trusted yet. With --user it also writes
-` + config.UsersName + ` with that user, whose password it asks for or reads from standard
-input. Then it creates the certificate and says what to do next.
+connections only, no anonymous sessions, no client trusted yet. ` + config.UsersName + `
+gets the user --user, whose password it asks for or reads from standard input. Then it
+creates the certificate and says what to do next.
 
 No file is overwritten.`,
 		Example: `  edgeua init --dir /etc/edgeua --user operator
@@ -120,13 +123,36 @@ func (f *initFlags) next(out io.Writer, written []string) {
 	for _, path := range written {
 		fmt.Fprintf(out, "wrote %s\n", path)
 	}
-	fmt.Fprintf(out, "created certificate and key below %s\n\nNext:\n", filepath.Join(f.dir, "PKI"))
-	fmt.Fprintf(out, "  edgeua check --config %s     # what is still missing\n", f.dir)
-	fmt.Fprintf(out, "  edgeua serve --config %s     # run the gateway\n", f.dir)
-	fmt.Fprintf(out, "  edgeua certs list --config %s     # after a client's first attempt: its thumbprint, for edgeua certs trust\n", f.dir)
-	if f.user == "" {
-		fmt.Fprintf(out, "\nNobody can log in yet: edgeua users hash makes a password for %s.\n", filepath.Join(f.dir, config.UsersName))
+	fmt.Fprintf(out, "created certificate and key below %s\n", filepath.Join(f.dir, "PKI"))
+	for _, step := range [][2]string{
+		{"Next, see what is still missing:", "check"},
+		{"Run the gateway:", "serve"},
+		{"After a client's first attempt, see its thumbprint, for edgeua certs trust:", "certs list"},
+	} {
+		fmt.Fprintf(out, "\n%s\n  %s %s --config %s\n", step[0], shellWord(f.program), step[1], shellWord(f.dir))
 	}
+	if f.user == "" {
+		fmt.Fprintf(out, "\nNobody can log in yet: a user is missing in %s.\n", filepath.Join(f.dir, config.UsersName))
+	}
+}
+
+// callable is how this program can be called again: by the name by which it was called, unless the shell finds it.
+func callable(called string) string {
+	if _, err := exec.LookPath("edgeua"); err == nil {
+		return "edgeua"
+	}
+	return called
+}
+
+// shellWord quotes text that a shell would take apart.
+func shellWord(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%", r)
+	}
+	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // ownAddresses are those by which other machines may reach this one.

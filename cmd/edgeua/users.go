@@ -20,8 +20,8 @@ import (
 
 func newUsers() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "users",
-		Short:   "Look at users and their rights, make password hashes",
+		Use:   "users",
+		Short: "Look at users and their rights, make password hashes",
 		Long: `Users, groups and rights stand in ` + config.UsersName + ` beside the main file. Without it
 nobody can log in. One to start from:
 

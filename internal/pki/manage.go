@@ -24,8 +24,8 @@ func Trust(loc Locations, which string) (Entry, error) {
 		return Entry{}, err
 	case loc.TrustedCerts == "":
 		return Entry{}, errors.New("the configuration names no directory of trusted certificates")
-	case isOwnFile(from.Cert, loc.Certificate):
-		return Entry{}, errors.New("this is the own certificate: it is never accepted from a client, and trusting it has no effect")
+	case hasOwnKey(from.Cert, loc.Certificate):
+		return Entry{}, errors.New("this is the own certificate, or one with the same key: it is never accepted from a client, and trusting it has no effect")
 	}
 	if err := checkKey(from.Cert, true); err != nil {
 		return Entry{}, fmt.Errorf("%w: it would be refused all the same", err)
@@ -150,9 +150,10 @@ func Introduce(own *x509.Certificate, dir string) error {
 	return err
 }
 
-func isOwnFile(c *x509.Certificate, path string) bool {
+// hasOwnKey compares the key: a renewal keeps it, and a Store refuses what has it.
+func hasOwnKey(c *x509.Certificate, path string) bool {
 	own, err := entries(localPath(path), parseEntry)
-	return err == nil && len(own) > 0 && own[0].Cert != nil && bytes.Equal(own[0].Cert.Raw, c.Raw)
+	return err == nil && len(own) > 0 && own[0].Cert != nil && bytes.Equal(own[0].Cert.RawSubjectPublicKeyInfo, c.RawSubjectPublicKeyInfo)
 }
 
 // Renew replaces the own certificate by a new one made from req. The key stays unless newKey is set: those who trust

@@ -3,6 +3,7 @@ package pki
 import (
 	"bytes"
 	"crypto/x509"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,17 +85,21 @@ func TestTrust_Refuses(t *testing.T) {
 	own := issue(t, leafTemplate(), testKey(ownKey), nil).cert
 	put(t, loc.Certificate, own.Raw)
 	dir := t.TempDir()
+	before := leafTemplate()
+	before.SerialNumber = big.NewInt(77)
+	put(t, dir+"/before.der", issue(t, before, testKey(ownKey), nil).cert.Raw)
 	put(t, dir+"/junk.der", []byte("junk"))
 	put(t, dir+"/key.pem", []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))
 	put(t, dir+"/two.pem", append(PEM(cert.Raw), PEM(own.Raw)...))
 	for which, want := range map[string]string{
-		"1234567":         "neither a file nor a thumbprint",
-		"no such file":    "neither a file nor a thumbprint",
-		"0123456789abcde": "no certificate with the thumbprint",
-		loc.Certificate:   "own certificate",
-		dir + "/junk.der": "holds neither a certificate nor a revocation list",
-		dir + "/key.pem":  "holds a private key",
-		dir + "/two.pem":  "names 2 certificates",
+		"1234567":           "neither a file nor a thumbprint",
+		"no such file":      "neither a file nor a thumbprint",
+		"0123456789abcde":   "no certificate with the thumbprint",
+		loc.Certificate:     "own certificate",
+		dir + "/before.der": "with the same key",
+		dir + "/junk.der":   "holds neither a certificate nor a revocation list",
+		dir + "/key.pem":    "holds a private key",
+		dir + "/two.pem":    "names 2 certificates",
 	} {
 		if _, err := Trust(loc, which); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", which, err, want)
