@@ -150,7 +150,7 @@ func TestServe_RefusedConfigurationExitsWith2(t *testing.T) {
 		{"no endpoint left", map[string]string{"TcUaServerConfig.xml": mainFile("https://127.0.0.1:4840", "")}, "https"},
 		{"bad edge file", map[string]string{"TcUaServerConfig.xml": good, "edgeua.xml": "<EdgeUa>\n<Nonsense/></EdgeUa>"}, "edgeua.xml:2"},
 		{"port in use", map[string]string{"TcUaServerConfig.xml": mainFile("opc.tcp://"+busy.Addr().String(),
-			"<StackUrl>opc.tcp://"+busy.Addr().String()+"</StackUrl>")}, "in use"},
+			"<StackUrl>opc.tcp://"+busy.Addr().String()+"</StackUrl>")}, "the port is in use by another program (port 4840 often by a Local Discovery Server)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			edgeua(t, "serve", "--config", files(t, tt.files)).want(t, exitConfig, tt.want)
