@@ -120,7 +120,7 @@ func TestEdge_Channels(t *testing.T) {
 	if err := cfg.Summary(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := "2 channels, 2 devices, 2 tags\n  channel C1 (test)\n    device D1: 2 tags\n    device D2: 0 tags\n  channel C2 (test)\n"
+	want := "2 channels, 2 devices, 2 tags\n  channel C1: C1 (test)\n    device D1: 2 tags\n    device D2: 0 tags\n  channel C2: C2 (test)\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%s", b.String())
 	}

@@ -29,7 +29,7 @@ func (c *Config) Summary(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "%d channels, %d devices, %d tags\n", len(c.Channels), devices, tags)
 	for _, ch := range c.Channels {
-		fmt.Fprintf(&b, "  channel %s\n", ch.Summary())
+		fmt.Fprintf(&b, "  channel %s: %s\n", ch.Name(), ch.Summary())
 		for _, d := range ch.Devices() {
 			fmt.Fprintf(&b, "    device %s: %d tags\n", d.Name, len(d.Tags))
 		}

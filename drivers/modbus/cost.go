@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
@@ -11,14 +12,25 @@ import (
 // thinkingTime is what devices take before they answer, for want of a measurement.
 const thinkingTime = 10 * time.Millisecond
 
-// cost is what a request of an extent takes on a serial line: request and reply, two silent intervals, and the device.
+// cost is what a request of an extent takes on a serial line: request and reply, the silence before each of them, and the
+// device.
 func (c *channel) cost(e *extent, thinking time.Duration) time.Duration {
 	size := c.framing.codec().size
 	data := 2 * e.count
 	if e.area.bits() {
 		data = (e.count + 7) / 8
 	}
-	return time.Duration(size(5)+size(2+data))*c.line.Character() + 2*lineSilence(c.framing, c.line) + thinking
+	return time.Duration(size(5)+size(2+data))*c.line.Character() + c.silence() + thinking
+}
+
+// silence is what passes around a request: before it, where more may be asked for, and before the reply.
+func (c *channel) silence() time.Duration {
+	reply := lineSilence(c.framing, c.line)
+	silence := max(reply, c.bus.interFrameDelay) + reply
+	if slices.ContainsFunc(c.devices, func(d device) bool { return d.unit != c.devices[0].unit }) {
+		silence += c.bus.unitChangeDelay // at most: one unit's requests go together
+	}
+	return silence
 }
 
 // gap is the number of registers that take as long on the wire as a further request.

@@ -182,6 +182,9 @@ func TestParseRefuses(t *testing.T) {
 		var all []string
 		for _, p := range r.Problems {
 			all = append(all, p.String())
+			if tagLine := 3; p.File != "edge.xml" || p.Line == 0 || strings.Contains(text, "\n<Tag") && p.Line != tagLine {
+				t.Errorf("%s\nis said to be in %s:%d", text, p.File, p.Line)
+			}
 		}
 		if !r.HasErrors() || !strings.Contains(strings.Join(all, "\n"), want) {
 			t.Errorf("%s\n%s\nwant %q", text, strings.Join(all, "\n"), want)
