@@ -3,7 +3,6 @@ package instrument
 import (
 	"bytes"
 	"encoding/binary"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,9 +114,11 @@ func (f *field) word(s string, v *view, at time.Time, dv *uabinary.DataValue) bo
 		bits, ok := f.whole(plainNumber(s))
 		return ok && f.number(bits, dv)
 	}
-	n, ok := f.decimal(s)
-	if ok && f.angle {
-		n, ok = f.degrees(n, v)
+	n := 0.0
+	if f.angle {
+		n, ok = f.degrees(s, v)
+	} else {
+		n, ok = f.decimal(s)
 	}
 	return ok && f.real(n, dv)
 }
@@ -207,12 +208,17 @@ func (f *field) decimal(s string) (float64, bool) {
 }
 
 // degrees makes degrees of degrees and minutes, dddmm.mmmm, with the sign of their hemisphere.
-func (f *field) degrees(n float64, v *view) (float64, bool) {
-	whole := math.Trunc(n / 100)
-	minutes := n - 100*whole
-	if n = whole + minutes/60; minutes >= 60 || n < 0 || n > 180 {
+func (f *field) degrees(s string, v *view) (float64, bool) {
+	point := strings.IndexByte(s+".", '.')
+	if strings.Trim(s, "0123456789.") != "" || point < 3 {
 		return 0, false
 	}
+	whole, err := strconv.ParseUint(s[:point-2], 10, 8)
+	minutes, ok := f.decimal(s[point-2:])
+	if err != nil || !ok || minutes >= 60 || whole > 180 {
+		return 0, false
+	}
+	n := float64(whole) + minutes/60
 	if f.hemisphere == nil {
 		return n, true
 	}
