@@ -26,6 +26,7 @@ type wiring struct {
 	echo           echoState
 	reconnectAfter int           // timeouts in a row that end a connection; 0: never
 	reopenAfter    time.Duration // when no unit answers; 0: never
+	window         int           // read requests under way at a time; more than 1 only with ids that can be trusted
 }
 
 // echoState tells whether a serial line gives back what is sent, as many RS-485 adapters do. It matters because the
@@ -54,17 +55,21 @@ type bus struct {
 	received []byte // bytes taken from the link
 	used     int    // of these, bytes that were consumed; the last reply handed out may lie there
 
-	id        uint16 // of the last request
-	asked     query  // the request in progress
-	scratch   []byte // room for it
-	last      []byte // unit and PDU of the last request sent, to know a repetition
-	lastByte  time.Time
-	notBefore time.Time // requests other than a repetition wait until then, for late replies to pass
-	timedOut  bool      // the last request got no reply; one may still come
-	repeated  bool      // the request in progress repeats one that timed out
-	failures  int       // timeouts in a row
-	misread   bool      // frames came in vain during this request
-	garbled   bool      // the last request met more bytes than make sense
+	id         uint16 // of the last request
+	asked      query  // the request in progress
+	scratch    []byte // room for it
+	last       []byte // unit and PDU of the last request sent, to know a repetition
+	lastByte   time.Time
+	notBefore  time.Time // requests other than a repetition wait until then, for late replies to pass
+	timedOut   bool      // the last request got no reply; one may still come
+	repeated   bool      // the request in progress repeats one that timed out
+	failures   int       // timeouts in a row
+	flights    []flight  // requests under way, when there may be several
+	landed     time.Time // when the last of them ended
+	mismatches int       // frames on this link with ids that were never sent
+
+	misread bool // frames came in vain during this request
+	garbled bool // the last request met more bytes than make sense
 }
 
 // lateReplyGuard bounds how long a line without ids stays silent after a timeout, so that the late reply is not taken
@@ -101,6 +106,7 @@ func (b *bus) add(c counter, n int) {
 func (b *bus) attach(link drivers.Link) {
 	b.link, b.received, b.used, b.last = link, b.received[:0], 0, nil
 	b.failures, b.timedOut, b.garbled, b.notBefore = 0, false, false, time.Time{}
+	b.flights, b.mismatches = b.flights[:0], 0
 }
 
 // drop ends the use of the link and keeps the cause; the channel will connect again.
@@ -205,8 +211,8 @@ func (b *bus) measure() {
 
 // prepare clears the line of what came unasked and waits until it may be used.
 func (b *bus) prepare(ctx context.Context, request []byte) error {
-	b.received = append(b.received[:0], b.received[b.used:]...)
-	b.used, b.misread = 0, false
+	b.compact()
+	b.misread = false
 	if b.ids && !b.lenient && len(b.received) > 0 {
 		if b.catchUp(); b.link == nil {
 			return &drivers.Error{Fault: drivers.LinkLost, Err: b.cause}
@@ -411,13 +417,14 @@ func (b *bus) backlog() error {
 }
 
 // stray counts a frame with another transaction id: late if we sent that id not long ago.
-func (b *bus) stray(frame []byte) {
+func (b *bus) stray(frame []byte) (late bool) {
 	if age := b.id - uint16(frame[0])<<8 - uint16(frame[1]); age < 64 {
 		b.count(lateReplies)
-		return
+		return true
 	}
 	b.count(strays)
 	b.misread = true
+	return false
 }
 
 // accept hands out the reply, unless it may be nothing but the echo of the request.
@@ -483,7 +490,7 @@ func (b *bus) conclude(timeout time.Duration) {
 		b.failures = 0
 	}
 	if b.link != nil && b.reconnectAfter > 0 && b.failures >= b.reconnectAfter {
-		b.drop(errors.New("no reply several times in a row"))
+		b.drop(errUnanswered)
 	}
 	if b.timedOut || b.repeated {
 		b.notBefore = time.Now().Add(min(timeout, lateReplyGuard))

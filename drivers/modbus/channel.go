@@ -32,6 +32,7 @@ type busSettings struct {
 	reconnectAfter  int           // timeouts in a row
 	lenientIDs      bool
 	connections     int
+	inFlight        int           // read requests at a time
 	turnaround      time.Duration // after a broadcast
 }
 
@@ -148,6 +149,7 @@ func (c *channel) socketWiring(dial func(ctx context.Context) (drivers.Link, err
 	w.reconnectAfter = c.bus.reconnectAfter
 	w.datagrams = c.socket.Network == "udp"
 	w.renew = !w.ids
+	w.window = c.bus.inFlight
 	if w.lenient = c.bus.lenientIDs; w.lenient {
 		w.frame = lenientFramer
 	}

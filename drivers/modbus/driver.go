@@ -33,6 +33,9 @@ type driver struct {
 	busy     bool // the load of the bus has been warned of
 	label    string
 	port     atomic.Pointer[serial.Counter] // of a serial line that is open; nil: never opened
+	trouble  int                            // times that reads failed in company and succeeded alone
+	incident bool                           // some have failed in company, and none has been tried alone yet
+	smooth   int                            // reads in company since
 	sweepAt  time.Duration                  // when to look for stale values
 
 	timer   *time.Timer                  // of sleep
@@ -109,6 +112,8 @@ type block struct {
 	slot   *drivers.Slot[*block]
 
 	cutOff  bool          // the last read failed for want of a link
+	flying  bool          // its request is under way with others
+	alone   bool          // it failed in company, and is tried alone next
 	again   bool          // the link ended during the last read, which is done again on the next one
 	doubt   bool          // the device refused the block once, which it had read before
 	refused bool          // a single tag that the device refuses; it is tried more rarely
@@ -304,7 +309,11 @@ func (d *driver) serve(ctx context.Context) bool {
 	}
 	d.burst = 0
 	if due {
-		d.turn(ctx, next.Item, now)
+		if d.several(next.Item) {
+			d.stream(ctx)
+		} else {
+			d.turn(ctx, next.Item, now)
+		}
 		return true
 	}
 	return d.probe(ctx, now) || d.identify(ctx)

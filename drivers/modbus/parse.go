@@ -65,6 +65,7 @@ const (
 	maxWait        = time.Hour
 	maxUnit        = 247 // on a serial line; higher ones are reserved
 	maxConnections = 16
+	maxInFlight    = 16 // as many as the messaging guide expects of a device at most
 )
 
 func (p *deviceParser) socket(s *xmltree.Settings, c *channel, network string) {
@@ -80,6 +81,10 @@ func (p *deviceParser) socket(s *xmltree.Settings, c *channel, network string) {
 	}
 	if c.framing == framingTCP {
 		c.bus.lenientIDs = s.Choice("TransactionIdCheck", "strict", "strict", "lenient") == "lenient"
+		c.bus.inFlight = s.Int("MaxInFlight", 1, 1, maxInFlight)
+		if c.bus.inFlight > 1 && c.bus.lenientIDs {
+			s.Error("MaxInFlight", "%d replies cannot be told apart with TransactionIdCheck lenient", c.bus.inFlight)
+		}
 		return
 	}
 	p.minUnit, p.maxUnit = 1, maxUnit

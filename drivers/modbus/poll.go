@@ -12,6 +12,13 @@ import (
 
 // turn serves a block that is due. A unit that is demoted, or has no link, costs nothing but a look at its tags.
 func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
+	if !d.take(b, now) {
+		d.poll(ctx, b, b.tries())
+	}
+}
+
+// take gives a block that is due its next regular time, and tells whether there is nothing to be read for it now.
+func (d *driver) take(b *block, now time.Duration) (done bool) {
 	before := b.slot.Overruns
 	d.schedule.Served(b.slot, now)
 	d.bus.unit = &b.unit.tally
@@ -21,8 +28,9 @@ func (d *driver) turn(ctx context.Context, b *block, now time.Duration) {
 	case d.bus.link == nil, b.unit.health.State() == drivers.HealthDemoted:
 		b.fail(drivers.NoCommunication, time.Now())
 	default:
-		d.poll(ctx, b, b.tries())
+		return false
 	}
+	return true
 }
 
 // tries is how often a block may be asked for. A unit that failed last time gets no second chance: a dead one is shown
@@ -41,6 +49,14 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 	if ctx.Err() != nil {
 		return
 	}
+	if b.alone {
+		d.tried(b, err == nil)
+	}
+	d.outcome(b, data, err)
+}
+
+// outcome publishes what came of a reading.
+func (d *driver) outcome(b *block, data []byte, err error) {
 	switch {
 	case err == nil:
 	case cutOff(err) && !d.connect.failing && !b.again: // a new link may be there in a moment
