@@ -14,7 +14,10 @@ import (
 	"github.com/creack/pty"
 	"go.uber.org/goleak"
 
+	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/config"
+	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
 // heard collects what a command prints, and presses Ctrl-C when a text has come so many times.
@@ -38,7 +41,21 @@ func (h *heard) Write(p []byte) (int, error) {
 
 // sniffing runs a command on a pseudo-terminal on which somebody says something every 80 ms, and returns what it prints
 // with the port named as in the documentation.
-func sniffing(t *testing.T, say func(i int) string, wanted string, count int, args ...string) string {
+func sniffing(t *testing.T, say func(i int) string, wanted string, count int, args ...string) (text string) {
+	t.Helper()
+	spoken(t, say, func(ctx context.Context, cancel context.CancelFunc, port string) {
+		out := &heard{wanted: wanted, count: count, enough: cancel}
+		code := run(ctx, append([]string{"serial", "sniff", port}, args...), out, out)
+		text = strings.ReplaceAll(out.text.String(), port, "/dev/ttyUSB0")
+		if code != exitOK {
+			t.Errorf("exit code %d\n%s", code, text)
+		}
+	})
+	return text
+}
+
+// spoken gives the port on which somebody says something every 80 ms.
+func spoken(t *testing.T, say func(i int) string, listen func(ctx context.Context, cancel context.CancelFunc, port string)) {
 	t.Helper()
 	far, near, err := pty.Open()
 	if err != nil {
@@ -47,10 +64,9 @@ func sniffing(t *testing.T, say func(i int) string, wanted string, count int, ar
 	defer near.Close()
 	defer far.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	out := &heard{wanted: wanted, count: count, enough: cancel}
 	var speaking sync.WaitGroup
 	defer speaking.Wait()
+	defer cancel()
 	speaking.Go(func() {
 		ticker := time.NewTicker(80 * time.Millisecond)
 		defer ticker.Stop()
@@ -66,13 +82,7 @@ func sniffing(t *testing.T, say func(i int) string, wanted string, count int, ar
 			}
 		}
 	})
-	code := run(ctx, append([]string{"serial", "sniff", near.Name()}, args...), out, out)
-	cancel()
-	text := strings.ReplaceAll(out.text.String(), near.Name(), "/dev/ttyUSB0")
-	if code != exitOK {
-		t.Errorf("exit code %d\n%s", code, text)
-	}
-	return text
+	listen(ctx, cancel, near.Name())
 }
 
 func scale(i int) string { return fmt.Sprintf("\x02ST,GS,+ %05.2f kg\r", 12.34+float64(i)/100) }
@@ -134,6 +144,47 @@ func TestSerialSniff_ProposalsAreGood(t *testing.T) {
 				t.Errorf("%v\n%s", report.Problems, snippet)
 			}
 		})
+	}
+}
+
+// The proposal for a scale reads it.
+func TestSerialSniff_ProposalWorks(t *testing.T) {
+	_, snippet, _ := strings.Cut(sniffing(t, scale, " ms  02", 4, "9600", "8N1"), "for edgeua.xml:\n")
+	spoken(t, scale, func(ctx context.Context, cancel context.CancelFunc, port string) {
+		file := tempFile(t, "edgeua.xml", "<EdgeUa>"+strings.ReplaceAll(snippet, "/dev/ttyUSB0", port)+"</EdgeUa>")
+		channels, report := config.LoadChannels(file, driverKinds())
+		if report.HasErrors() || len(channels) != 1 {
+			t.Fatal(report.Problems)
+		}
+		space := addressspace.New("urn:test")
+		vars, err := drivers.AddToSpace(space, space.AddNamespace("urn:test:devices"), channels[0].Devices())
+		if err != nil {
+			t.Fatal(err)
+		}
+		driver := channels[0].New(nil)
+		driver.Bind(vars)
+		vars["Instrument.Value"].Watch(reading{t, cancel})
+		if err := driver.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if dv := vars["Instrument.Value"].Value(); dv.Value.IsNull() {
+			t.Errorf("no value, %v", dv.Status)
+		}
+	})
+}
+
+// reading ends when there is a value of the scale.
+type reading struct {
+	t      *testing.T
+	enough context.CancelFunc
+}
+
+func (r reading) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
+	if n, ok := dv.Value.Number(); ok {
+		if n < 12.34 || n > 15 {
+			r.t.Errorf("the scale shows %v", n)
+		}
+		r.enough()
 	}
 }
 
