@@ -31,7 +31,7 @@ func parse(t testing.TB, text string) (*channel, *xmltree.Report) {
 	r := &xmltree.Report{}
 	conversions := drivers.ParseConversions(r, root.All("Conversions"))
 	e := root.Child("Channel")
-	word, _ := e.Attr("Type")
+	word := (&xmltree.Report{}).Settings(e).String("Type", "")
 	for _, k := range Kinds() {
 		if k.Type == word {
 			return k.Parse(r, e, root.All("Device"), conversions).(*channel), r
