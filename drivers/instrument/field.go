@@ -114,12 +114,11 @@ func (f *field) word(s string, v *view, at time.Time, dv *uabinary.DataValue) bo
 		bits, ok := f.whole(plainNumber(s))
 		return ok && f.number(bits, dv)
 	}
-	n := 0.0
 	if f.angle {
-		n, ok = f.degrees(s, v)
-	} else {
-		n, ok = f.decimal(s)
+		n, ok := f.degrees(s, v)
+		return ok && f.real(n, dv)
 	}
+	n, ok := f.decimal(s)
 	return ok && f.real(n, dv)
 }
 
