@@ -67,6 +67,8 @@ How the file is read, as TwinCAT's server does:
   ` + "`[BkTracePath]`" + ` the directory of the file. An unknown placeholder stays as it is and is reported.
 * Paths may use / or \ and are relative to the directory of the file.
 
+For every element that is honoured or mapped, a test starts a gateway with it and one without, and compares what their clients see.
+
 "No effect, with a warning" warns only if the value asks for something else than the file TwinCAT ships.
 `
 

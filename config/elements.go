@@ -79,7 +79,7 @@ func subscriptionElements() []Element {
 func informationElements() []Element {
 	return []Element{
 		row("AvailableLocaleIds", Block, "", "", Honour, "languages"),
-		row("AvailableLocaleIds/LocaleId*", Text, "", "en", Honour, "one entry of LocaleIdArray"),
+		row("AvailableLocaleIds/LocaleId*", Text, "en", "en", Honour, "one entry of LocaleIdArray"),
 		row("AvailableServerProfiles", Block, "", "", Honour, "profiles, for information only"),
 		row("AvailableServerProfiles/ServerProfileUri*", Text, "", "StandardUA, DataAccess, Methods, EventSubscription", Honour, "one entry of ServerProfileArray"),
 		row("AvailableSamplingRates", Block, "50 100 250 500 1000 2000 5000 10000", "43 values from 2 to 10000", Honour, "sampling intervals that a monitored item can have"),
