@@ -22,10 +22,11 @@ type Space struct {
 	standard   []atomic.Pointer[Node] // namespace 0 by index in the nodeset; nil: not touched yet
 	namespaces atomic.Pointer[[]string]
 	status     serverStatus
-	addingURI  sync.Mutex // one AddNamespace at a time
+	redundant  atomic.Bool // Server/ServerRedundancy is of a subtype
+	addingURI  sync.Mutex  // one AddNamespace at a time
 
 	mu    sync.RWMutex
-	nodes map[uabinary.NodeID]*Node // all other namespaces; guarded by mu, as are the links of every Node
+	nodes map[uabinary.NodeID]*Node // all others; guarded by mu, as are the links of every Node
 }
 
 // New returns an address space with the standard nodes in namespace 0 and an
@@ -67,11 +68,9 @@ func (s *Space) Node(id uabinary.NodeID) *Node {
 		if id.Type != uabinary.IDTypeNumeric {
 			return nil
 		}
-		i, ok := nodeset.find(id.Numeric)
-		if !ok {
-			return nil
+		if i, ok := nodeset.find(id.Numeric); ok {
+			return s.standardNode(i)
 		}
-		return s.standardNode(i)
 	}
 	s.mu.RLock()
 	n := s.nodes[id]

@@ -17,7 +17,7 @@ type Registration struct {
 
 // Redundancy is the redundant set the server belongs to, as clients are told (Part 4 (1.05), 6.6).
 type Redundancy struct {
-	Support    string   // None, Cold, Warm, Hot or Transparent
+	Support    string   // None, Cold, Warm or Hot
 	ServerURIs []string // of all servers of the set
 }
 
@@ -33,6 +33,11 @@ type OtherServer struct {
 func (l *loader) discovery(main section) {
 	r := main.block("RedundancySettings")
 	l.cfg.Redundancy = Redundancy{Support: r.word("RedundancySupport"), ServerURIs: r.list("ServerUri")}
+	if l.cfg.Redundancy.Support == "Transparent" {
+		l.report.Warn(r.at("RedundancySupport"), "%s has no effect: the servers of such a set pass sessions on to each other, which this one cannot; None counts",
+			xmltree.Quote("Transparent"))
+		l.cfg.Redundancy.Support = "None"
+	}
 	for _, s := range main.block("AdditionalServerEntries").blocks("ApplicationDescription") {
 		l.cfg.OtherServers = append(l.cfg.OtherServers, OtherServer{
 			ApplicationURI: s.text("ApplicationUri"), ProductURI: s.text("ProductUri"), Name: s.text("ApplicationName"),

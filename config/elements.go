@@ -87,10 +87,10 @@ func informationElements() []Element {
 		row("ServerCapabilities", Block, "", "", Honour, "what the server announces to a discovery server"),
 		row("ServerCapabilities/ServerCapability*", Text, "", "", Honour, "one capability identifier of Part 12, such as DA"),
 		row("IsAuditActivated", Bool, "false", "false", Warn, "audit events").note(noEvents),
-		row("RedundancySettings", Block, "", "", Warn, "the redundant set this server belongs to"),
-		row("RedundancySettings/RedundancySupport", Word, "None", "None", Warn, "kind of redundancy").
-			words("None Cold Warm Hot Transparent").note("the server stands alone and shows None"),
-		row("RedundancySettings/ServerUri*", Text, "", "", Accept, "ServerUri of one server of the set"),
+		row("RedundancySettings", Block, "", "", Honour, "the redundant set this server belongs to, as Server/ServerRedundancy shows it; its other servers belong into AdditionalServerEntries as well"),
+		row("RedundancySettings/RedundancySupport", Word, "None", "None", Map, "kind of redundancy").
+			words("None Cold Warm Hot Transparent").note("Transparent is not possible and counts as None; of the others the clients are told, and switch over by themselves"),
+		row("RedundancySettings/ServerUri*", Text, "", "", Honour, "ServerUri of one server of the set, shown in ServerUriArray"),
 		row("AdditionalServerEntries", Block, "", "", Honour, "other servers that FindServers returns"),
 		row("AdditionalServerEntries/ApplicationDescription*", Block, "", "", Honour, "one other server"),
 		row("AdditionalServerEntries/ApplicationDescription/ApplicationUri", Text, "", "", Honour, "its ApplicationUri"),

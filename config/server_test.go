@@ -141,10 +141,10 @@ func TestServerFile_Tolerance(t *testing.T) {
 			check: func(c *Config) bool { return c != nil },
 		},
 		"no effect in this version": {
-			in: setup{server: "<MaxRequestAge>60000</MaxRequestAge><IsAuditActivated>true</IsAuditActivated><RedundancySettings><RedundancySupport>Hot</RedundancySupport></RedundancySettings>"},
+			in: setup{server: "<MaxRequestAge>60000</MaxRequestAge><IsAuditActivated>true</IsAuditActivated><RedundancySettings><RedundancySupport>Transparent</RedundancySupport></RedundancySettings>"},
 			want: []string{
 				`4: warning: IsAuditActivated: "true" has no effect: this version has no events`,
-				`4: warning: RedundancySettings/RedundancySupport: "Hot" has no effect: the server stands alone and shows None`,
+				`4: warning: RedundancySettings/RedundancySupport: "Transparent" has no effect: the servers of such a set pass sessions on to each other, which this one cannot; None counts`,
 			},
 		},
 		"values as shipped are silent": {

@@ -38,6 +38,8 @@ type Config struct {
 	TokenPolicyURI string
 	// AllowDeprecated makes the SecurityPolicies Basic128Rsa15 and Basic256 exist.
 	AllowDeprecated bool
+	// Redundancy is shown in Server/ServerRedundancy.
+	Redundancy Redundancy
 	// OtherServers are returned by FindServers as well.
 	OtherServers []uabinary.ApplicationDescription
 	// Rights says what a user may do in a namespace. It is asked when the user
@@ -45,6 +47,13 @@ type Config struct {
 	// Sessions is AnonymousUser.
 	Rights func(user, namespaceURI string) Rights
 	Limits Limits
+}
+
+// Redundancy is the redundant set that the server belongs to: clients choose
+// among its servers and switch over by themselves (Part 4 1.05, 6.6.2.4).
+type Redundancy struct {
+	Support    ua.RedundancySupport // None, Cold, Warm or Hot
+	ServerURIs []string             // of all servers of the set; that of this server is added if it is missing
 }
 
 // BuildInfo is what Server_ServerStatus_BuildInfo shows (Part 5, 12.4).

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -179,6 +180,17 @@ func (s *Server) publishCapabilities() {
 	s.space.SetValue(id.Server_ServerCapabilities_MinSupportedSampleRate, uabinary.DoubleVariant(milliseconds(l.MinSamplingInterval)))
 	s.publishTexts(id.Server_ServerCapabilities_LocaleIDArray, s.config().LocaleIDs, []string{"en"})
 	s.publishTexts(id.Server_ServerCapabilities_ServerProfileArray, s.config().ServerProfiles, []string{})
+	s.publishRedundancy()
+}
+
+// publishRedundancy: the array contains the local server (Part 5 1.05, 6.3.9).
+func (s *Server) publishRedundancy() {
+	cfg := s.config()
+	uris := cfg.Redundancy.ServerURIs
+	if !slices.Contains(uris, cfg.ApplicationURI) {
+		uris = append([]string{cfg.ApplicationURI}, uris...)
+	}
+	s.space.SetRedundancy(cfg.Redundancy.Support, uris)
 }
 
 // publishTexts shows a list; an empty one is what the Space begins with.

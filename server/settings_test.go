@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"testing"
@@ -68,14 +69,16 @@ func TestReplace_UsersOfOpenSessions(t *testing.T) {
 		change         func(*Config)
 		joe, anonymous ua.StatusCode
 	}{
-		"nothing":               {func(*Config) {}, ua.StatusOK, ua.StatusOK},
-		"another user":          {func(c *Config) { c.Users = append(c.Users[:2:2], User{Name: "eve", Password: "x"}) }, ua.StatusOK, ua.StatusOK},
-		"user removed":          {func(c *Config) { c.Users = c.Users[:1:1] }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
-		"password changed":      {func(c *Config) { c.Users = []User{c.Users[0], {Name: "joe", Password: "other"}} }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
-		"user names off":        {func(c *Config) { c.UserName = false }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
-		"anonymous off":         {func(c *Config) { c.Anonymous = false }, ua.StatusOK, ua.StatusBadSessionIDInvalid},
-		"user Anonymous off":    {func(c *Config) { c.Users = c.Users[1:] }, ua.StatusOK, ua.StatusBadSessionIDInvalid},
-		"no rights for joe":     {func(c *Config) { c.Rights = func(u, _ string) Rights { return map[string]Rights{AnonymousUser: AllRights}[u] } }, ua.StatusBadUserAccessDenied, ua.StatusOK},
+		"nothing":            {func(*Config) {}, ua.StatusOK, ua.StatusOK},
+		"another user":       {func(c *Config) { c.Users = append(c.Users[:2:2], User{Name: "eve", Password: "x"}) }, ua.StatusOK, ua.StatusOK},
+		"user removed":       {func(c *Config) { c.Users = c.Users[:1:1] }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
+		"password changed":   {func(c *Config) { c.Users = []User{c.Users[0], {Name: "joe", Password: "other"}} }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
+		"user names off":     {func(c *Config) { c.UserName = false }, ua.StatusBadSessionIDInvalid, ua.StatusOK},
+		"anonymous off":      {func(c *Config) { c.Anonymous = false }, ua.StatusOK, ua.StatusBadSessionIDInvalid},
+		"user Anonymous off": {func(c *Config) { c.Users = c.Users[1:] }, ua.StatusOK, ua.StatusBadSessionIDInvalid},
+		"no rights for joe": {func(c *Config) {
+			c.Rights = func(u, _ string) Rights { return map[string]Rights{AnonymousUser: AllRights}[u] }
+		}, ua.StatusBadUserAccessDenied, ua.StatusOK},
 		"no rights for anybody": {func(c *Config) { c.Rights = func(string, string) Rights { return 0 } }, ua.StatusBadUserAccessDenied, ua.StatusBadUserAccessDenied},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +223,9 @@ func TestReplace_Limits(t *testing.T) {
 	r := newRig(t, nil)
 	a := r.session(ua.MessageSecurityModeNone)
 	r.session(ua.MessageSecurityModeNone)
-	r.replace(func(cfg *Config) { cfg.Limits.MaxSessions, cfg.Limits.MaxSecureChannels, cfg.LocaleIDs = 1, 9, []string{"de"} })
+	r.replace(func(cfg *Config) {
+		cfg.Limits.MaxSessions, cfg.Limits.MaxSecureChannels, cfg.LocaleIDs = 1, 9, []string{"de"}
+	})
 	a.wantOK(a.state()) // nothing is taken away
 	c := r.channel(ua.MessageSecurityModeNone)
 	if _, code := c.create(c.createRequest()); code != ua.StatusBadTooManySessions {
@@ -254,4 +259,28 @@ func TestReplace_KeepsFailedLogins(t *testing.T) {
 		c.want(ua.StatusBadUserAccessDenied, c.login(c.userToken("joe", "secret")))
 		time.Sleep(2 * time.Minute)
 	})
+}
+
+// The set that clients are told of contains this server (Part 5 (1.05), 6.3.9).
+func TestRedundancy(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.session(ua.MessageSecurityModeNone)
+	shown := func() (any, any) {
+		var nodes []uabinary.ReadValueID
+		for _, node := range []uint32{id.Server_ServerRedundancy_RedundancySupport, id.Server_ServerRedundancy_ServerURIArray} {
+			nodes = append(nodes, uabinary.ReadValueID{NodeID: uabinary.NumericID(0, node), AttributeID: ua.AttributeIDValue})
+		}
+		got := c.read(nodes...)
+		if got[1].Status != ua.StatusOK {
+			return got[0].Value.Any(), got[1].Status
+		}
+		return got[0].Value.Any(), got[1].Value.Any()
+	}
+	if support, uris := shown(); support != int32(0) || uris != ua.StatusBadNodeIDUnknown {
+		t.Errorf("alone: %v, %v", support, uris)
+	}
+	r.replace(func(cfg *Config) { cfg.Redundancy = Redundancy{ua.RedundancySupportWarm, []string{"urn:other"}} })
+	if support, uris := shown(); support != int32(2) || fmt.Sprint(uris) != "["+serverURI+" urn:other]" {
+		t.Errorf("Warm: %v, %v", support, uris)
+	}
 }

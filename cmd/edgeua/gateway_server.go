@@ -39,6 +39,7 @@ func serverConfig(cfg *config.Config, ids []identity, users func(certificate []b
 
 		AllowDeprecated: cfg.AllowDeprecated,
 		OtherServers:    otherServers(cfg.OtherServers),
+		Redundancy:      server.Redundancy{Support: ua.RedundancySupportFromString(cfg.Redundancy.Support), ServerURIs: cfg.Redundancy.ServerURIs},
 
 		Rights: func(user, namespaceURI string) server.Rights { return server.Rights(cfg.Rights(user, namespaceURI)) },
 	}
