@@ -18,8 +18,9 @@ import (
 // is watched or released, and no other lock is asked for; what has to be sent
 // goes to the outbox and leaves in flush.
 type sessionSubscriptions struct {
-	server *Server
-	user   atomic.Pointer[user] // of the Session; stored with mu held
+	server  *Server
+	session *session
+	user    atomic.Pointer[user] // of the Session; stored with mu held
 
 	mu sync.Mutex
 	// guarded by mu
@@ -47,8 +48,8 @@ type subscriptionTotals struct {
 }
 
 // init makes subs the publishing side of a Session of s.
-func (subs *sessionSubscriptions) init(s *Server) {
-	subs.server = s
+func (subs *sessionSubscriptions) init(sess *session) {
+	subs.server, subs.session = sess.server, sess
 	subs.requests.wake = subs.expireRequests
 }
 
@@ -130,7 +131,14 @@ func (q *publishQueue) pop() *parkedPublish {
 // expireRequests answers the parked requests whose TimeoutHint has passed
 // (Part 4 (1.05), 7.33) and arms the timer for the next of them.
 func (subs *sessionSubscriptions) expireRequests() {
+	defer subs.session.recovered()
+	subs.failRequests()
+	subs.flush()
+}
+
+func (subs *sessionSubscriptions) failRequests() {
 	subs.mu.Lock()
+	defer subs.mu.Unlock()
 	now := subs.now()
 	q := &subs.requests
 	q.armed = 0
@@ -152,8 +160,6 @@ func (subs *sessionSubscriptions) expireRequests() {
 	if next > 0 {
 		q.arm(next, now)
 	}
-	subs.mu.Unlock()
-	subs.flush()
 }
 
 // park makes a Publish request of the Session out of a call.
@@ -284,17 +290,21 @@ func (subs *sessionSubscriptions) flush() {
 		return
 	}
 	subs.flushing = true
+	defer func() { subs.flushing = false }()
 	for len(subs.outbox) > 0 {
 		p := subs.outbox[0]
 		copy(subs.outbox, subs.outbox[1:])
 		subs.outbox = subs.outbox[:len(subs.outbox)-1]
-		subs.mu.Unlock()
-		p.send()
-		subs.mu.Lock()
+		subs.sendUnlocked(p)
 		subs.release(p)
 		subs.pair(subs.now())
 	}
-	subs.flushing = false
+}
+
+func (subs *sessionSubscriptions) sendUnlocked(p *parkedPublish) {
+	subs.mu.Unlock()
+	defer subs.mu.Lock()
+	p.send()
 }
 
 // send hands the response to the SecureChannel. What it cannot deliver stays
@@ -375,17 +385,20 @@ func (subs *sessionSubscriptions) remove(sub *subscription) []*monitoredItem {
 // Subscriptions end with their Session even if the client asked to keep them:
 // without TransferSubscriptions nobody could ever reach them again.
 func (subs *sessionSubscriptions) end(code ua.StatusCode) {
+	unwatchAll(subs.empty(code))
+	subs.flush()
+}
+
+func (subs *sessionSubscriptions) empty(code ua.StatusCode) (items []*monitoredItem) {
 	subs.mu.Lock()
+	defer subs.mu.Unlock()
 	subs.ended = true
 	subs.statusChanges = nil
-	var items []*monitoredItem
 	for len(subs.all) > 0 {
 		items = append(items, subs.remove(subs.all[0])...)
 	}
 	subs.dropRequests(code)
-	subs.mu.Unlock()
-	unwatchAll(items)
-	subs.flush()
+	return items
 }
 
 // channelLost forgets the parked requests of a SecureChannel that is gone.

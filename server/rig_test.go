@@ -421,7 +421,7 @@ func (r *rig) bareSession(t testing.TB, conn *connection) *session {
 		activated: true, timeout: time.Hour, created: time.Now(), seen: time.Now(),
 	}
 	sess.user = r.withRights(r.settings(), user{})
-	sess.subs.init(r.Server)
+	sess.subs.init(sess)
 	sess.subs.userChanged(sess.user)
 	if code := r.addSession(sess, conn); code != ua.StatusOK {
 		t.Fatal(code)

@@ -2,7 +2,9 @@ package server
 
 import (
 	"crypto/rand"
+	"fmt"
 	"math"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -224,6 +226,7 @@ func (s *Server) channelLost(sess *session, c *connection) {
 // expire runs when the timer fires: the Session ends if it was not used for
 // its timeout, or not activated in time; else the timer is set again.
 func (sess *session) expire() {
+	defer sess.recovered()
 	if sess.rest() > 0 {
 		return
 	}
@@ -231,6 +234,26 @@ func (sess *session) expire() {
 	s.counters.sessionTimeouts.Add(1)
 	s.log.Info("session timed out", "session_id", sess.id.String(), "name", sess.name)
 	s.closeSession(sess, false)
+}
+
+// recovered is deferred in what timers start: a panic ends the Session whose
+// timer it was, as one in a request ends the connection, and not the process.
+// What a Session that is broken cannot give back any more is left.
+func (sess *session) recovered() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s := sess.server
+	log := s.log.With("session_id", sess.id.String())
+	s.counters.panics.Add(1)
+	log.Error("session closed by a panic", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	defer func() {
+		if again := recover(); again != nil {
+			log.Error("session closed in part", "panic", fmt.Sprint(again))
+		}
+	}()
+	s.closeSession(sess, true)
 }
 
 // rest is how long sess may stay unused; the timer is set to it.

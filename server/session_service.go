@@ -76,7 +76,7 @@ func (s *Server) createSession(c *call, req *uabinary.CreateSessionRequest) (*se
 	if sess.name == "" {
 		sess.name = sess.id.String()
 	}
-	sess.subs.init(s)
+	sess.subs.init(sess)
 	return sess, s.addSession(sess, c.conn)
 }
 

@@ -168,11 +168,17 @@ func (sub *subscription) armFor(due, now time.Duration) {
 // wake is the timer's function: one pass over what is due, then the responses
 // it produced are sent.
 func (sub *subscription) wake() {
+	defer sub.owner.session.recovered()
+	unwatchAll(sub.pass(sub.takeSamples()))
+	sub.owner.flush()
+}
+
+// pass returns the items of a Subscription that expired.
+func (sub *subscription) pass(samples []sampledValue) (expired []*monitoredItem) {
 	subs := sub.owner
-	samples := sub.takeSamples()
 	subs.mu.Lock()
+	defer subs.mu.Unlock()
 	now := subs.now()
-	var expired []*monitoredItem
 	switch {
 	case sub.closed || now < sub.armed: // armed anew while the timer fired
 	case subs.requests.len() == 0 && now-sub.lastAlive >= sub.lifetime():
@@ -180,9 +186,7 @@ func (sub *subscription) wake() {
 	default:
 		sub.turn(samples, now)
 	}
-	subs.mu.Unlock()
-	unwatchAll(expired)
-	subs.flush()
+	return expired
 }
 
 // turn does what is due at the end of a cycle.
