@@ -12,7 +12,7 @@ func TestLoadChannels(t *testing.T) {
 	for text, message := range map[string]string{
 		`<EdgeUa><ReverseConnect><Client Url="opc.tcp://unknown.example:1"/></ReverseConnect>
 			<Channel Name="A" Type="Test"/><Device Name="D" Channel="A"/></EdgeUa>`: "",
-		`<EdgeUa><Channel Name="A" Type="Tset"/></EdgeUa>`: ":1: error: EdgeUa/Channel[A]: Type \"Tset\" is not one of Test",
+		`<EdgeUa><Channel Name="A" Type="Tset"/></EdgeUa>`: ":1: error: EdgeUa/Channel[A]/Type: \"Tset\" is not one of Test",
 		`<Other/>`:  "the root element of this file must be <EdgeUa>",
 		`<EdgeUa>`:  "error",
 		"not there": "cannot be read",

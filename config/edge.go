@@ -116,8 +116,14 @@ func (r *edgeReader) channels(channels, devices []*xmltree.Element, conversions 
 		}
 		byChannel[name] = append(byChannel[name], d)
 	}
+	ports := map[string]int{}
 	for _, c := range channels {
 		name := r.value(c, "Name")
+		if port := r.value(c, "Port"); port != "" && ports[port] > 0 {
+			r.report.Error(c, "Port %s belongs to the channel in line %d; a serial line has one channel, with several devices", xmltree.Quote(port), ports[port])
+		} else {
+			ports[port] = c.Line
+		}
 		if len(byChannel[name]) == 0 {
 			r.report.Warn(c, "no <Device> is on this channel")
 		}
@@ -148,7 +154,7 @@ func (r *edgeReader) channel(e *xmltree.Element, devices []*xmltree.Element, con
 		r.report.Error(e, "Type is missing; it is one of %s", strings.Join(words, ", "))
 		return
 	}
-	r.report.Error(e, "Type %s is not one of %s%s", xmltree.Quote(word), strings.Join(words, ", "), xmltree.Suggest(word, words))
+	r.report.Settings(e).Error("Type", "%s is not one of %s%s", xmltree.Quote(word), strings.Join(words, ", "), xmltree.Suggest(word, words))
 }
 
 // tagLists puts the tags of CSV files into their devices.
@@ -199,13 +205,14 @@ func (r *edgeReader) names(elements []*xmltree.Element) []string {
 }
 
 func (r *edgeReader) noChannel(device *xmltree.Element, name string, known []string) {
+	s := r.report.Settings(device)
 	switch {
 	case name == "":
 		r.report.Error(device, "Channel is missing; it names the <Channel> the device is on")
 	case len(known) == 0:
-		r.report.Error(device, "Channel %s does not exist; there is no <Channel> in this file", xmltree.Quote(name))
+		s.Error("Channel", "%s does not exist; there is no <Channel> in this file", xmltree.Quote(name))
 	default:
-		r.report.Error(device, "Channel %s does not exist; there are %s%s", xmltree.Quote(name), strings.Join(known, ", "), xmltree.Suggest(name, known))
+		s.Error("Channel", "%s does not exist; there are %s%s", xmltree.Quote(name), strings.Join(known, ", "), xmltree.Suggest(name, known))
 	}
 }
 
