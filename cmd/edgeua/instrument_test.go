@@ -112,3 +112,14 @@ func TestServe_InstrumentToClient(t *testing.T) {
 		}
 	}
 }
+
+// A serial line has one owner: the second channel on it is refused before anything opens it.
+func TestCheck_OnePortOneChannel(t *testing.T) {
+	main := files(t, map[string]string{
+		"TcUaServerConfig.xml": mainFile("opc.tcp://127.0.0.1:4840", ""),
+		"edgeua.xml": `<EdgeUa><Channel><Name>A</Name><Type>Serial</Type><Port>/dev/ttyS7</Port></Channel>
+<Channel><Name>B</Name><Type>ModbusRtu</Type><Port>/dev/ttyS7</Port></Channel>
+<Device><Name>Scale</Name><Channel>A</Channel><Profile>sics</Profile></Device></EdgeUa>`,
+	})
+	edgeua(t, "check", "--config", main).want(t, exitConfig, `edgeua.xml:2: error: EdgeUa/Channel[B]: Port "/dev/ttyS7" belongs to the channel in line 1`)
+}

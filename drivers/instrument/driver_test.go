@@ -568,6 +568,22 @@ func TestInitAndKeepAlive(t *testing.T) {
 	})
 }
 
+// Boards that start anew when their port is opened are given time: nothing is sent, and what they say meanwhile is half of
+// something.
+func TestStartupDelay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, strings.Replace(dev(``, polled), `TcpPort=`, `StartupDelay="2000" TcpPort=`, 1))
+		r.answer = func(_ string, conn net.Conn) { reply(conn, "1\r\n") }
+		r.run()
+		after(1900 * time.Millisecond)
+		if r.heard.String() != "" {
+			t.Errorf("%q was sent", r.heard.String())
+		}
+		after(200 * time.Millisecond)
+		r.want("A", good, 1)
+	})
+}
+
 func TestDisabledDevice(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := newRig(t, dev(`Disabled="1"`, `<Profile>sics</Profile><Command Name="Text" Type="String" Send="D {value}\r\n"/>`))

@@ -68,6 +68,9 @@ func (p *parser) finish(s *xmltree.Settings, c *channel, devices []*xmltree.Elem
 	for i, e := range devices {
 		c.devices = append(c.devices, p.device(withProfile(p.report, e), i == 0))
 	}
+	if c.line != nil { // without a checksum nothing else finds a damaged character
+		c.line.CheckParity = !c.sum.Active()
+	}
 	return c
 }
 

@@ -127,6 +127,9 @@ func TestWholeDevice(t *testing.T) {
 	if got := c.Summary(); got != "serial /dev/serial/by-id/usb-Prolific-if00-port0 9600 8N1, 1 devices, 3 tags" {
 		t.Error(got)
 	}
+	if !c.line.CheckParity { // nothing else would find a damaged character
+		t.Error("parity is not checked")
+	}
 	d := c.Devices()[0]
 	if d.Tags[0].Name != "Weight" || d.Tags[0].Unit != "KGM" || d.Tags[0].Type != uabinary.TypeDouble || d.Tags[0].Period.Milliseconds() != 500 ||
 		d.Tags[2].Name != "Limit" || d.Tags[2].Access != drivers.WriteOnly || d.Tags[2].Type != uabinary.TypeDouble {

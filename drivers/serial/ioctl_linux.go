@@ -33,6 +33,11 @@ func (s *side) setup(c Config) error {
 	if err := s.setFlow(c.Flow); err != nil {
 		return fmt.Errorf("flow control of %s: %w", s.name, err)
 	}
+	if c.CheckParity && c.Parity != 'N' {
+		if err := s.checkParity(); err != nil {
+			return fmt.Errorf("parity check of %s: %w", s.name, err)
+		}
+	}
 	if !standardRate(c.BaudRate) {
 		if err := s.setRate(c.BaudRate); err != nil {
 			return fmt.Errorf("%s cannot do %d Bd: %w", s.name, c.BaudRate, err)
@@ -60,6 +65,16 @@ func (s *side) setFlow(flow Flow) error {
 	} else {
 		t.Iflag |= unix.IXON | unix.IXOFF
 	}
+	return unix.IoctlSetTermios(s.fd, unix.TCSETS, t)
+}
+
+// checkParity makes damaged characters come as NUL (termios(3): INPCK without IGNPAR and PARMRK).
+func (s *side) checkParity() error {
+	t, err := unix.IoctlGetTermios(s.fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Iflag = t.Iflag&^(unix.IGNPAR|unix.PARMRK) | unix.INPCK
 	return unix.IoctlSetTermios(s.fd, unix.TCSETS, t)
 }
 

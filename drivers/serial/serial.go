@@ -30,6 +30,9 @@ type Config struct {
 	Flow       Flow
 	RS485      RS485
 	LowLatency bool // adapters pass on bytes at once where they can
+	// CheckParity makes a character with the wrong parity or without a stop bit arrive as NUL, which is part of no number.
+	// The library lets damaged characters pass as they are, and only a checksum finds them.
+	CheckParity bool
 }
 
 // Flow is how the two sides of a line hold each other back.
