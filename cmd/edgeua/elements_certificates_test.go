@@ -38,7 +38,11 @@ var (
 
 // issued makes a certificate for one of the test keys; without an issuer it signs itself. The chain is complete.
 func issued(key string, issuer *securechannel.Identity, edits ...func(*x509.Certificate)) *securechannel.Identity {
-	own := &securechannel.Identity{Key: securechanneltest.Key(key)}
+	return issuedFor(securechanneltest.Key(key), issuer, edits...)
+}
+
+func issuedFor(key *rsa.PrivateKey, issuer *securechannel.Identity, edits ...func(*x509.Certificate)) *securechannel.Identity {
+	own := &securechannel.Identity{Key: key}
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		panic(err)

@@ -25,15 +25,19 @@ const endpointPath = "UaServerConfig/UaEndpoint/"
 // identityEffects are those of the names of the server and of others.
 func identityEffects() map[string]influence {
 	all := map[string]influence{
-		"ServerUri":        {value: "urn:other", plain: stageURI, probe: own(func(d *uabinary.ApplicationDescription) any { return d.ApplicationURI }), want: "urn:other"},
-		"ServerName":       {value: "Other@[NodeName]", plain: "Plant", probe: own(func(d *uabinary.ApplicationDescription) any { return d.ApplicationName.Text }), want: "Other@gw-7"},
-		"ProductUri":       {value: "urn:p", probe: and(published(id.Server_ServerStatus_BuildInfo_ProductURI), own(func(d *uabinary.ApplicationDescription) any { return d.ProductURI })), want: "urn:p, urn:p"},
-		"ApplicationUri":   {value: "urn:old", probe: published(id.Server_ServerStatus_BuildInfo_ProductURI), want: "urn:old"},
-		"ManufacturerName": {value: "Works", probe: published(id.Server_ServerStatus_BuildInfo_ManufacturerName), want: "Works"},
-		"ProductName":      {value: "Crane", probe: published(id.Server_ServerStatus_BuildInfo_ProductName), want: "Crane"},
-		"ApplicationName":  {value: "Winch", probe: published(id.Server_ServerStatus_BuildInfo_ProductName), want: "Winch"},
-		"SoftwareVersion":  {value: "7.3.1", probe: published(id.Server_ServerStatus_BuildInfo_SoftwareVersion), want: "7.3.1"},
-		"BuildNumber":      {value: "2051", probe: published(id.Server_ServerStatus_BuildInfo_BuildNumber), want: "2051"},
+		"ServerUri":                            {value: "urn:other", plain: stageURI, probe: own(func(d *uabinary.ApplicationDescription) any { return d.ApplicationURI }), want: "urn:other"},
+		"ServerName":                           {value: "Other@[NodeName]", plain: "Plant", probe: own(func(d *uabinary.ApplicationDescription) any { return d.ApplicationName.Text }), want: "Other@gw-7"},
+		"ProductUri":                           {value: "urn:p", probe: and(published(id.Server_ServerStatus_BuildInfo_ProductURI), own(func(d *uabinary.ApplicationDescription) any { return d.ProductURI })), want: "urn:p, urn:p"},
+		"ApplicationUri":                       {value: "urn:old", probe: published(id.Server_ServerStatus_BuildInfo_ProductURI), want: "urn:old"},
+		"ManufacturerName":                     {value: "Works", probe: published(id.Server_ServerStatus_BuildInfo_ManufacturerName), want: "Works"},
+		"ProductName":                          {value: "Crane", probe: published(id.Server_ServerStatus_BuildInfo_ProductName), want: "Crane"},
+		"ApplicationName":                      {value: "Winch", probe: published(id.Server_ServerStatus_BuildInfo_ProductName), want: "Winch"},
+		"SoftwareVersion":                      {value: "7.3.1", probe: published(id.Server_ServerStatus_BuildInfo_SoftwareVersion), want: "7.3.1"},
+		"RedundancySettings/RedundancySupport": {value: "Warm", probe: published(id.Server_ServerRedundancy_RedundancySupport), want: "2", without: "0"},
+		"RedundancySettings/ServerUri": {value: "urn:b", given: func(n *configtest.Node) {
+			n.Set("UaServerConfig/RedundancySettings/RedundancySupport", "Hot")
+		}, probe: published(id.Server_ServerRedundancy_ServerURIArray), want: "[urn:gw-7:plant urn:b]", without: "[urn:gw-7:plant]"},
+		"BuildNumber": {value: "2051", probe: published(id.Server_ServerStatus_BuildInfo_BuildNumber), want: "2051"},
 	}
 	for name, e := range map[string]influence{
 		"ApplicationUri":      {value: "urn:c", probe: second(func(d *uabinary.ApplicationDescription) any { return d.ApplicationURI }), want: "urn:c"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/binary"
@@ -44,13 +45,13 @@ const good, unsafe = "Good", "BadSecurityChecksFailed"
 // trustEffects are those of the four locations of a trust list, for clients.
 func trustEffects(given func(*configtest.Node)) map[string]influence {
 	return map[string]influence{
-		"CertificateTrustListLocation": {value: "place/trusted", plain: "trusted", given: given, probe: enters(lone), want: good,
+		"CertificateTrustListLocation": {value: "place/trusted", plain: "trusted", without: unsafe, given: given, probe: enters(lone), want: good,
 			files: laid(map[string][]byte{"place/trusted/a.der": lone().Chain[0]})},
-		"CertificateRevocationListLocation": {value: "place/crl", plain: "crl", given: given, probe: enters(ours), want: unsafe,
+		"CertificateRevocationListLocation": {value: "place/crl", plain: "crl", without: good, given: given, probe: enters(ours), want: unsafe,
 			files: laid(map[string][]byte{"trusted/root.der": root().Chain[0], "crl/root.crl": crl(root()), "place/crl/root.crl": crl(root(), ours())})},
-		"IssuersCertificatesLocation": {value: "place/issuers", plain: "issuers", given: given, probe: enters(short(ours)), want: good,
+		"IssuersCertificatesLocation": {value: "place/issuers", plain: "issuers", without: unsafe, given: given, probe: enters(short(ours)), want: good,
 			files: laid(map[string][]byte{"trusted/a.der": ours().Chain[0], "place/issuers/root.der": root().Chain[0], "issuercrl/root.crl": crl(root())})},
-		"IssuersRevocationListLocation": {value: "place/issuercrl", plain: "issuercrl", given: given, probe: enters(short(ours)), want: good,
+		"IssuersRevocationListLocation": {value: "place/issuercrl", plain: "issuercrl", without: "BadCertificateRevocationUnknown", given: given, probe: enters(short(ours)), want: good,
 			files: laid(map[string][]byte{"trusted/a.der": ours().Chain[0], "issuers/root.der": root().Chain[0], "place/issuercrl/root.crl": crl(root())})},
 	}
 }
@@ -200,7 +201,8 @@ func sentCertificates(s *stage) string {
 	return fmt.Sprint(len(all))
 }
 
-// overwriteEffects switch one check off each: a client with exactly that fault gets in, or gets further.
+// overwriteEffects switch one check off each: a client with exactly that fault gets in, or gets further; otherwise it is
+// told its fault.
 func overwriteEffects() map[string]influence {
 	trusted := func(who *securechannel.Identity, more ...[]byte) func(*testing.T, string) {
 		files := map[string][]byte{"trusted/a.der": who.Chain[0]}
@@ -223,16 +225,16 @@ func overwriteEffects() map[string]influence {
 	coder := issued("client2048", nil, application, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} })
 	stolen := issued("client2048", nil, application, func(c *x509.Certificate) { c.URIs[0].Opaque = "test:somebody" })
 	return map[string]influence{
-		"DisableErrorCertificateTimeInvalid":       {value: "true", probe: enters(is(late)), want: good, files: trusted(late)},
-		"DisableErrorCertificateIssuerTimeInvalid": {value: "true", probe: enters(is(ofLateRoot)), want: good, files: trusted(ofLateRoot, lateRoot.Chain[0], crl(lateRoot))},
-		"DisableErrorCertificateRevocationUnknown": {value: "true", probe: enters(ours), want: good, files: trusted(ours(), root().Chain[0])},
-		"DisableErrorCertificateIssuerRevocationUnknown": {value: "true", probe: enters(farmed), want: good,
+		"DisableErrorCertificateTimeInvalid":       {value: "true", without: "BadCertificateTimeInvalid", probe: enters(is(late)), want: good, files: trusted(late)},
+		"DisableErrorCertificateIssuerTimeInvalid": {value: "true", without: "BadCertificateIssuerTimeInvalid", probe: enters(is(ofLateRoot)), want: good, files: trusted(ofLateRoot, lateRoot.Chain[0], crl(lateRoot))},
+		"DisableErrorCertificateRevocationUnknown": {value: "true", without: "BadCertificateRevocationUnknown", probe: enters(ours), want: good, files: trusted(ours(), root().Chain[0])},
+		"DisableErrorCertificateIssuerRevocationUnknown": {value: "true", without: "BadCertificateIssuerRevocationUnknown", probe: enters(farmed), want: good,
 			files: trusted(farmed(), root().Chain[0], middle().Chain[0], crl(middle()))},
-		"DisableErrorCertificateKeyTooLong": {value: "true", probe: opens(long), want: "OPN", files: trusted(long)},
-		"DisableApplicationUriCheck":        {value: "true", probe: enters(is(stolen)), want: good, files: trusted(stolen)},
-		"DisableNonceLengthCheck":           {value: "true", probe: shortNonce, want: good, files: trusted(lone())},
-		"DisableUserTokenPolicyIdCheck":     {value: "true", probe: wrongPolicyID, want: good},
-		"DisableCertificateUsageCheck":      {value: "true", probe: enters(is(coder)), want: good, files: trusted(coder)},
+		"DisableErrorCertificateKeyTooLong": {value: "true", without: unsafe, probe: opens(long), want: "OPN", files: trusted(long)},
+		"DisableApplicationUriCheck":        {value: "true", without: "BadCertificateURIInvalid", probe: enters(is(stolen)), want: good, files: trusted(stolen)},
+		"DisableNonceLengthCheck":           {value: "true", without: "BadNonceInvalid", probe: shortNonce, want: good, files: trusted(lone())},
+		"DisableUserTokenPolicyIdCheck":     {value: "true", without: "BadIdentityTokenInvalid", probe: wrongPolicyID, want: good},
+		"DisableCertificateUsageCheck":      {value: "true", without: "BadCertificateUseNotAllowed", probe: enters(is(coder)), want: good, files: trusted(coder)},
 	}
 }
 
@@ -278,6 +280,35 @@ func opens(who *securechannel.Identity) func(*stage) string {
 	}
 }
 
+// TestElements_WeakCertificates keeps refusing the two faults that no switch excuses.
+func TestElements_WeakCertificates(t *testing.T) {
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	weak := issued("client2048", nil, application, func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA })
+	main := stageFile()
+	for _, name := range []string{"DisableErrorCertificateKeyTooShort", "DisableCertificateSignatureAlgorithmCheck"} {
+		main.Set(endpointPath+"SecurityCheckOverwrites/"+name, "true")
+	}
+	short := issuedFor(key, nil, application)
+	dir := t.TempDir()
+	ownFiles(t, dir)
+	laid(map[string][]byte{"trusted/short.der": short.Chain[0], "trusted/weak.der": weak.Chain[0], "trusted/good.der": lone().Chain[0]})(t, dir)
+	s, err := openStage(t, dir, main.String(), deaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		who  *securechannel.Identity
+		want string
+	}{"a good one": {lone(), "OPN"}, "a short key": {short, unsafe}, "a SHA-1 signature": {weak, unsafe}} {
+		if got := opens(c.who)(s); got != c.want {
+			t.Errorf("%s: got %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 // shortNonce creates a session with a nonce of 8 bytes.
 func shortNonce(s *stage) string {
 	p, err := s.channel(0, "Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt, lone())
@@ -311,9 +342,9 @@ func tokenEffects() map[string]influence {
 	}
 	const refused = "BadIdentityTokenRejected"
 	return map[string]influence{
-		"EnableAnonymous":   {value: "true", plain: "false", probe: withoutName, want: good},
-		"EnableUserPw":      {value: "false", probe: byPassword, want: refused},
-		"EnableCertificate": {value: "true", given: enabled, probe: byCertificate(person), want: good, files: laid(map[string][]byte{"users/trusted/a.der": person().Chain[0]})},
+		"EnableAnonymous":   {value: "true", without: refused, plain: "false", probe: withoutName, want: good},
+		"EnableUserPw":      {value: "false", without: good, probe: byPassword, want: refused},
+		"EnableCertificate": {value: "true", without: refused, given: enabled, probe: byCertificate(person), want: good, files: laid(map[string][]byte{"users/trusted/a.der": person().Chain[0]})},
 		"SecurityPolicy":    {value: policyURI + "Aes256_Sha256_RsaPss", probe: passwordPolicy, want: "Aes256_Sha256_RsaPss"},
 		store + "CertificateTrustListLocation": {value: "place/trusted", plain: "users/trusted", given: enabled, probe: byCertificate(person), want: good,
 			files: laid(map[string][]byte{"place/trusted/a.der": person().Chain[0]})},

@@ -23,6 +23,7 @@ type influence struct {
 	edge         string // edgeua.xml instead of one without listeners
 	probe        func(*stage) string
 	want         string
+	without      string // what it sees without the value; empty: something else than want
 	refused      bool   // want is part of why the gateway does not start
 	batch        string // effects of one batch share two gateways, one with the values of all; want is part of what probe sees
 }
@@ -79,6 +80,8 @@ func (w *workbench) check(t *testing.T, path string, c influence) {
 	with, without := w.observe(t, path, c, true), w.observe(t, path, c, false)
 	part := c.refused || c.batch != ""
 	switch {
+	case c.without != "" && without != c.without:
+		t.Errorf("without it: got %s, want %s", without, c.without)
 	case without == with || part && strings.Contains(without, c.want):
 		t.Errorf("%q makes no difference: %s", c.value, with)
 	case with != c.want && !(part && strings.Contains(with, c.want)):
