@@ -266,7 +266,7 @@ func TestSilentDevice(t *testing.T) {
 		r.run()
 		a := r.watch("A")
 		after(1500 * time.Millisecond)
-		silent = true
+		r.change(func() { silent = true })
 		after(8500 * time.Millisecond)
 		if s := r.gauge("Dev#Diagnostics/State"); s != "demoted" {
 			t.Error(s)
@@ -274,7 +274,7 @@ func TestSilentDevice(t *testing.T) {
 		if s := r.call("Dev#Go"); s != noComm {
 			t.Errorf("command to a demoted device: %v", s)
 		}
-		silent = false
+		r.change(func() { silent = false })
 		after(20 * time.Second)
 		r.want("A", good, 1.5)
 		got := a.statuses()
@@ -312,7 +312,7 @@ func TestLateReply(t *testing.T) {
 		r.run()
 		b := r.watch("B")
 		after(900 * time.Millisecond)
-		late = false
+		r.change(func() { late = false })
 		after(5 * time.Second)
 		r.want("A", good, 1)
 		r.want("B", good, 2)
@@ -365,7 +365,7 @@ func TestWrongChecksumOfAReply(t *testing.T) {
 		after(2500 * time.Millisecond)
 		r.want("A", good, 7)
 		wantPrefix(t, a, "Good 7")
-		wrong = 1000
+		r.change(func() { wrong = 1000 })
 		after(2 * time.Second)
 		r.want("A", ua.StatusBadCommunicationError, nil)
 		r.counted(checksums, 3+1+2)
@@ -433,7 +433,7 @@ func TestEcho(t *testing.T) {
 			r.run()
 			after(time.Second)
 			got := []ua.StatusCode{r.call("Dev#Tare")}
-			there = true
+			r.change(func() { there = true })
 			after(10 * time.Second)
 			got = append(got, r.call("Dev#Tare"), r.write("Set", int32(5)))
 			var names []string
@@ -466,12 +466,12 @@ func TestEchoMustCome(t *testing.T) {
 		r.run()
 		settle()
 		for _, e := range []string{"TXRE\rOK\r", "TA", ""} {
-			echo = e
+			r.change(func() { echo = e })
 			if s := r.call("Dev#Tare"); s != ua.StatusBadCommunicationError {
 				t.Errorf("%q: %v", e, s)
 			}
 		}
-		echo = "ZERO\r"
+		r.change(func() { echo = "ZERO\r" })
 		if s := r.call("Dev#Zero"); s != good {
 			t.Error(s)
 		}
@@ -524,14 +524,12 @@ func TestCommands(t *testing.T) {
 		}
 		settle()
 		r.want("SetPoint", good, 42) // read back at once
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		for _, want := range []string{"SP 42.0\r\n", "M01\r\n", "L ON\r\n", "L OFF\r\n", "C100\r\n", "D \"hello\"\r\n"} {
-			if !strings.Contains(r.heard.String(), want) {
-				t.Errorf("%q was not sent: %q", want, r.heard.String())
+			if !strings.Contains(r.said(), want) {
+				t.Errorf("%q was not sent: %q", want, r.said())
 			}
 		}
-		if strings.Contains(r.heard.String(), "RESET") {
+		if strings.Contains(r.said(), "RESET") {
 			t.Error("a text became a command")
 		}
 	})
@@ -552,10 +550,10 @@ func TestInitAndKeepAlive(t *testing.T) {
 		r.run()
 		after(500 * time.Millisecond)
 		r.want("Id", noComm, nil)
-		refused = false
+		r.change(func() { refused = false })
 		after(10 * time.Second)
 		r.want("Id", good, "OK 1")
-		heard := func() string { r.mu.Lock(); defer r.mu.Unlock(); return r.heard.String() }
+		heard := r.said
 		if h := heard(); strings.Count(h, "FAST") != 1 || strings.Count(h, "ID") != 1 || strings.Count(h, "PING") < 1 ||
 			strings.Index(h, "FAST") < strings.Index(h, "LOGIN\nLOGIN") {
 			t.Errorf("%q", h)
@@ -576,8 +574,8 @@ func TestStartupDelay(t *testing.T) {
 		r.answer = func(_ string, conn net.Conn) { reply(conn, "1\r\n") }
 		r.run()
 		after(1900 * time.Millisecond)
-		if r.heard.String() != "" {
-			t.Errorf("%q was sent", r.heard.String())
+		if r.said() != "" {
+			t.Errorf("%q was sent", r.said())
 		}
 		after(200 * time.Millisecond)
 		r.want("A", good, 1)
@@ -614,7 +612,7 @@ func TestStop(t *testing.T) {
 			}
 		}
 		<-r.done
-		if h := r.heard.String(); h != "SLOW\n" {
+		if h := r.said(); h != "SLOW\n" {
 			t.Errorf("%q", h)
 		}
 	})
@@ -663,7 +661,7 @@ func TestAbandonedCommand(t *testing.T) {
 			t.Error(s)
 		}
 		after(10 * time.Second)
-		if h := r.heard.String(); strings.Contains(h, "SET") {
+		if h := r.said(); strings.Contains(h, "SET") {
 			t.Errorf("%q", h)
 		}
 	})

@@ -127,7 +127,7 @@ func TestSICS(t *testing.T) {
 			"S S -      1.5 g\r\n": good, "S I\r\n": ua.StatusBadInvalidState, "S +\r\n": ua.StatusBadOutOfRange, "S -\r\n": ua.StatusBadOutOfRange,
 			"ES\r\n": ua.StatusBadInvalidState, "S S 1.5 lb\r\n": ua.StatusBadConfigurationError,
 		} {
-			weight = text
+			r.change(func() { weight = text })
 			after(time.Second)
 			if dv := r.variable("Weight").Value(); dv.Status != want || want == good && dv.Value.Any() != -1.5 {
 				t.Errorf("%q: %s %v", text, statusName(dv.Status), dv.Value.Any())
@@ -155,10 +155,10 @@ func TestSCPI(t *testing.T) {
 		r.want("Id.Model", good, "PS-30")
 		r.want("Error.Code", good, -113)
 		r.want("Error.Text", good, `Undefined header, "X"`)
-		volts = "NaN\n"
+		r.change(func() { volts = "NaN\n" })
 		after(time.Second)
 		r.want("Voltage", ua.StatusBadSensorFailure, nil)
-		if s := r.write("Output", true); s != good || !strings.Contains(r.heard.String(), "OUTP ON\n") {
+		if s := r.write("Output", true); s != good || !strings.Contains(r.said(), "OUTP ON\n") {
 			t.Error(s)
 		}
 		if s := r.call("Dev#ClearStatus"); s != good {

@@ -118,9 +118,24 @@ type rig struct {
 	answer func(line string, conn net.Conn) // what the instrument does with a line; nil: it only reads
 	end    byte                             // of a line
 
-	mu    sync.Mutex
-	conns []net.Conn
-	heard strings.Builder
+	script sync.Mutex // held while it answers
+	mu     sync.Mutex
+	conns  []net.Conn
+	heard  strings.Builder
+}
+
+// change changes what the instrument answers.
+func (r *rig) change(f func()) {
+	r.script.Lock()
+	defer r.script.Unlock()
+	f()
+}
+
+// said is all that was sent to the instrument.
+func (r *rig) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.heard.String()
 }
 
 var errRefused = errors.New("connection refused")
@@ -178,7 +193,9 @@ func (r *rig) serve(conn net.Conn) {
 			continue
 		}
 		if r.answer != nil {
+			r.script.Lock()
 			r.answer(line.String(), conn)
+			r.script.Unlock()
 		}
 		line.Reset()
 	}

@@ -65,6 +65,9 @@ func TestBareLibrary_CloseHangsBehindRead(t *testing.T) {
 	<-done
 }
 
+// swallow reads until the pseudo-terminal is gone.
+func swallow(far io.Reader) { _, _ = io.Copy(io.Discard, far) }
+
 // Write into a line that takes nothing: the library has no deadline. See TestStuckWrite, and here the Link on a real tty.
 func TestStuckWriteOnATTY(t *testing.T) {
 	far, p, _ := bare(t, 100*time.Millisecond)
@@ -78,11 +81,11 @@ func TestStuckWriteOnATTY(t *testing.T) {
 	if !still {
 		t.Error("the library has changed: Write no longer waits for ever")
 	}
-	go func() { _, _ = io.Copy(io.Discard, far) }()
+	go swallow(far)
 	<-done
 	_ = p.Close()
 
-	far, c := openPTY(t)
+	end, c := openPTY(t)
 	l := open(t, c)
 	begin := time.Now()
 	var err error
@@ -95,7 +98,7 @@ func TestStuckWriteOnATTY(t *testing.T) {
 		t.Errorf("write: %v after %v", err, d)
 	}
 	begin = time.Now()
-	go func() { _, _ = io.Copy(io.Discard, far) }()
+	go swallow(end)
 	if _ = l.Close(); time.Since(begin) > closeTimeout+time.Second {
 		t.Errorf("Close took %v", time.Since(begin))
 	}
@@ -155,7 +158,7 @@ func TestParityIsChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return uint32(got.Iflag) & (unix.INPCK | unix.IGNPAR | unix.PARMRK)
+		return got.Iflag & (unix.INPCK | unix.IGNPAR | unix.PARMRK)
 	}
 	if got := flags(); got != unix.IGNPAR {
 		t.Errorf("the library has changed: %#x", got)
