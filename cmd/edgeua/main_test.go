@@ -172,17 +172,23 @@ func TestListen_NobodyCalls(t *testing.T) {
 type watched struct {
 	mu     sync.Mutex
 	buf    bytes.Buffer
-	wanted map[string]chan struct{}
+	wanted map[wanted]chan struct{}
+}
+
+// wanted is a text that is waited for, so many times.
+type wanted struct {
+	text  string
+	times int
 }
 
 func (w *watched) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.buf.Write(b)
-	for text, seen := range w.wanted {
-		if strings.Contains(w.buf.String(), text) {
+	for want, seen := range w.wanted {
+		if strings.Count(w.buf.String(), want.text) >= want.times {
 			close(seen)
-			delete(w.wanted, text)
+			delete(w.wanted, want)
 		}
 	}
 	return len(b), nil
@@ -190,23 +196,32 @@ func (w *watched) Write(b []byte) (int, error) {
 
 func (w *watched) wait(t *testing.T, text string) {
 	t.Helper()
+	w.waitFor(t, text, 1)
+}
+
+// waitFor waits until the text has been written so many times.
+func (w *watched) waitFor(t *testing.T, text string, times int) {
+	t.Helper()
 	seen := make(chan struct{})
 	w.mu.Lock()
-	if strings.Contains(w.buf.String(), text) {
+	if strings.Count(w.buf.String(), text) >= times {
 		close(seen)
 	} else {
 		if w.wanted == nil {
-			w.wanted = map[string]chan struct{}{}
+			w.wanted = map[wanted]chan struct{}{}
 		}
-		w.wanted[text] = seen
+		w.wanted[wanted{text, times}] = seen
 	}
 	w.mu.Unlock()
 	select {
 	case <-seen:
 	case <-time.After(20 * time.Second):
-		t.Fatalf("no %q in:\n%s", text, w)
+		t.Fatalf("no %q, %d times, in:\n%s", text, times, w)
 	}
 }
+
+// count is how often a text has been written.
+func (w *watched) count(text string) int { return strings.Count(w.String(), text) }
 
 func (w *watched) String() string {
 	w.mu.Lock()
