@@ -15,6 +15,7 @@ import (
 // surroundings are what a piece of edgeua.xml in a page needs to stand in.
 const (
 	someChannel = `<Channel><Name>%s</Name><Type>ModbusTcp</Type><Host>192.0.2.7</Host></Channel>`
+	someLine    = `<Channel><Name>%s</Name><Type>Serial</Type><Port>/dev/ttyS0</Port></Channel>`
 	someDevice  = `<Device Name="Boiler" Channel="C" Unit="1" Addressing="protocol0">%s<Group Name="G">
 <Tag Name="SupplyTemp" Address="h0" Type="Float32"/><Tag Name="Mode" Address="h2" Type="UInt16"/>
 <Tag Name="Pump1.Run" Address="c0"/><Tag Name="Pump1.Running" Address="d0"/></Group></Device>`
@@ -70,7 +71,11 @@ func surrounded(block string) string {
 	for _, d := range root.All("Device") {
 		if name := strings.TrimSpace(d.Child("Channel").Text); !has[name] {
 			has[name] = true
-			fmt.Fprintf(&channels, someChannel, name)
+			channel := someChannel
+			if d.Child("Frame") != nil || d.Child("Profile") != nil {
+				channel = someLine
+			}
+			fmt.Fprintf(&channels, channel, name)
 		}
 	}
 	return "<EdgeUa>" + channels.String() + block + "</EdgeUa>"
