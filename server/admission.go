@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"net/netip"
 	"time"
 
 	"github.com/edgeua/edgeua/internal/securechannel"
@@ -19,8 +20,30 @@ type admissions struct {
 	peers    map[string]*peer // by address
 }
 
-// peer is one address that connections come from. It is remembered while any
-// is open or its bucket is not full.
+// subscriberOf is what counts as one address: IPv6 gives each subscriber a /64
+// at least (RFC 4291, 2.5.4), in which he can take any address he likes.
+// Link-local ones count by interface.
+func subscriberOf(host string) string {
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	addr = addr.Unmap()
+	if addr.Is4() {
+		return addr.String()
+	}
+	prefix, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return host
+	}
+	if addr.Zone() == "" {
+		return prefix.String()
+	}
+	return prefix.String() + "%" + addr.Zone()
+}
+
+// peer is one address, or IPv6 network, that connections come from. It is
+// remembered while any is open or its bucket is not full.
 type peer struct {
 	open int
 	rate bucket

@@ -131,6 +131,7 @@ func (c *connection) open(ctx context.Context) error {
 	}
 	c.channel, err = securechannel.Open(ctx, tcp, &c.ep.channel)
 	if err != nil {
+		c.logRefusal(err)
 		return err
 	}
 	c.live.Store(c.channel)
@@ -143,6 +144,14 @@ func (c *connection) open(ctx context.Context) error {
 	c.advance(uatcp.StageChannel)
 	c.log.Info("secure channel open", "policy", c.channel.Policy().URI(), "mode", c.channel.Mode().String())
 	return nil
+}
+
+// logRefusal tells the administrator what the peer may not know. Whoever calls
+// out hears of it from the report.
+func (c *connection) logRefusal(err error) {
+	if refusal, ok := errors.AsType[*securechannel.Error](err); ok && c.inbound {
+		c.log.Warn("secure channel refused", "status", refusal.Code, "err", err)
+	}
 }
 
 func (c *connection) advance(stage uatcp.Stage) {

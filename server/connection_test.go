@@ -1,10 +1,15 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,6 +227,71 @@ func TestChannels_RefusedWhenAllAreInUse(t *testing.T) {
 	}
 	if report := s.wait(); report.Stage != uatcp.StageHello || !errors.Is(report.Err, errNoChannel) {
 		t.Errorf("%+v", report)
+	}
+}
+
+// One IPv6 subscriber has as many addresses as he likes.
+func TestListen_IPv6CountsByNetwork(t *testing.T) {
+	for host, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64",
+		"2001:db8:1:3::9": "2001:db8:1:3::/64", "fe80::1%eth0": "fe80::/64%eth0", "fe80::2%eth1": "fe80::/64%eth1", "pipe": "pipe",
+	} {
+		if got := subscriberOf(host); got != want {
+			t.Errorf("%s counts as %s, want %s", host, got, want)
+		}
+	}
+	r := newRig(t, func(cfg *Config) { cfg.Limits.MaxConnections, cfg.Limits.MaxConnectionsPerAddress = 40, 3 })
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var served sync.WaitGroup
+	refused := 0
+	for i := range 8 {
+		nc, theirs := net.Pipe()
+		defer theirs.Close()
+		before := r.counters.refusedConnections.Load()
+		r.accepted(ctx, addressed{nc, fmt.Sprintf("[2001:db8:1:2::%x]:4000", i)}, r.Endpoint(0), &served)
+		refused += int(r.counters.refusedConnections.Load() - before)
+	}
+	nc, theirs := net.Pipe()
+	defer theirs.Close()
+	before := r.counters.refusedConnections.Load()
+	r.accepted(ctx, addressed{nc, "[2001:db8:1:3::1]:4000"}, r.Endpoint(0), &served)
+	if refused != 5 || r.counters.refusedConnections.Load() != before {
+		t.Errorf("%d of 8 refused; a neighbour %d", refused, r.counters.refusedConnections.Load()-before)
+	}
+	stop()
+	served.Wait()
+}
+
+// addressed is a connection from somewhere else.
+type addressed struct {
+	net.Conn
+	from string
+}
+
+func (a addressed) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(a.from))
+}
+
+// The log says why a client is refused; the client hears less.
+func TestListen_TheLogSaysWhyAClientIsRefused(t *testing.T) {
+	cfg := testConfig()
+	cfg.Endpoints[0].Trust = func([]byte) error { return errors.New("its issuer is revoked") }
+	var log bytes.Buffer
+	s, err := New(cfg, testSpace(t), slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, theirs := net.Pipe()
+	defer theirs.Close()
+	var served sync.WaitGroup
+	s.accepted(t.Context(), addressed{nc, "192.0.2.7:4000"}, s.Endpoint(0), &served)
+	if _, err := securechanneltest.Dial(theirs, secure, ua.MessageSecurityModeSign, clientIdentity(), serverIdentity().Chain[0]); err == nil {
+		t.Fatal("not refused")
+	}
+	served.Wait()
+	if text := log.String(); !strings.Contains(text, `msg="secure channel refused" remote=192.0.2.7:4000`) || !strings.Contains(text, "its issuer is revoked") {
+		t.Errorf("log: %s", text)
 	}
 }
 

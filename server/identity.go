@@ -127,7 +127,7 @@ func (s *Server) authenticateUserName(c *call, st *settings, token *uabinary.Ext
 		}
 		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
 	}
-	s.logins.succeeded(client)
+	s.logins.succeeded(client, c.arrived)
 	return s.withRights(st, user{name: t.UserName}), ua.StatusOK
 }
 
@@ -145,7 +145,7 @@ func (s *Server) loginFailed(c *call, client loginClient, code ua.StatusCode) ua
 }
 
 func (c *connection) loginClient() loginClient {
-	client := loginClient{address: c.remote}
+	client := loginClient{address: subscriberOf(c.remote)}
 	if cert := c.channel.ClientCertificate(); len(cert) > 0 {
 		client.certificate = sha256.Sum256(cert)
 	}

@@ -185,6 +185,42 @@ func TestSecurityInvalidUserToken_DelaysAndLocks(t *testing.T) {
 	})
 }
 
+// New certificates bring more attempts, but not without end; who logged in
+// before is not locked out by others at his address.
+func TestLoginGuard_ManyCertificates(t *testing.T) {
+	l := Limits{}.withDefaults()
+	g := newLoginGuard(&l)
+	now := time.Now()
+	guesser := func(i int) loginClient { return loginClient{address: "192.0.2.1", certificate: [32]byte{byte(i)}} }
+	operator := guesser(255)
+	g.succeeded(operator, now)
+	attempts := 0
+	for i := range 100 {
+		for range l.MaxBadLogins - 1 {
+			if !g.locked(guesser(i), now) {
+				g.failed(guesser(i), now)
+				attempts++
+			}
+		}
+	}
+	if want := addressShare * l.MaxBadLogins; attempts != want {
+		t.Errorf("%d attempts from one address, want %d", attempts, want)
+	}
+	if !g.locked(guesser(200), now) || g.locked(operator, now) || g.locked(loginClient{address: "192.0.2.2"}, now) {
+		t.Error("the wrong ones are locked")
+	}
+	if g.locked(guesser(200), now.Add(l.BadLoginWindow)) {
+		t.Error("locked for ever")
+	}
+	g.failed(operator, now)
+	for range l.MaxBadLogins - 1 {
+		g.failed(operator, now)
+	}
+	if !g.locked(operator, now) {
+		t.Error("who logged in before may guess without end")
+	}
+}
+
 func TestLoginGuard_TableIsBounded(t *testing.T) {
 	l := Limits{}.withDefaults()
 	g := newLoginGuard(&l)

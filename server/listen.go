@@ -63,7 +63,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 func (s *Server) accepted(ctx context.Context, nc net.Conn, ep *Endpoint, served *sync.WaitGroup) {
-	host := hostOf(nc.RemoteAddr())
+	host := subscriberOf(hostOf(nc.RemoteAddr()))
 	s.mu.Lock()
 	ok := s.admissions.accept(host, time.Now())
 	s.mu.Unlock()

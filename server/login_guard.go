@@ -18,17 +18,25 @@ type loginGuard struct {
 	clients  map[loginClient]loginRecord // guarded by mu
 }
 
-// loginClient is who guesses: the address and the certificate proven on the
-// channel, null on None. An application URI would be the client's own claim.
+// addressShare is how many times the attempts of one client an address has
+// with all its certificates: new ones cost nothing where every certificate is
+// trusted.
+const addressShare = 4
+
+// loginClient is who guesses: the address, or network of a subscriber, and the
+// certificate proven on the channel, null on None. An application URI would be
+// the client's own claim.
 type loginClient struct {
 	address     string
 	certificate [sha256.Size]byte
+	everyone    bool // at this address, with whatever certificate
 }
 
 type loginRecord struct {
 	failures int
 	first    time.Time // of the failures counted
 	locked   time.Time // until when; zero if not
+	proven   bool      // logged in before: does not suffer from others at its address
 }
 
 func newLoginGuard(l *Limits) *loginGuard {
@@ -46,7 +54,8 @@ func (g *loginGuard) setLimits(l *Limits) {
 func (g *loginGuard) locked(c loginClient, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return now.Before(g.clients[c].locked)
+	rec := g.clients[c]
+	return now.Before(rec.locked) || !rec.proven && now.Before(g.clients[loginClient{address: c.address, everyone: true}].locked)
 }
 
 // failed counts a wrong password and says how long the answer is held back:
@@ -54,16 +63,22 @@ func (g *loginGuard) locked(c loginClient, now time.Time) bool {
 func (g *loginGuard) failed(c loginClient, now time.Time) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.count(loginClient{address: c.address, everyone: true}, addressShare*g.attempts, now)
+	return g.count(c, g.attempts, now)
+}
+
+// count counts one failure of so many. The caller holds mu.
+func (g *loginGuard) count(c loginClient, attempts int, now time.Time) time.Duration {
 	rec, known := g.clients[c]
 	if now.Sub(rec.first) > g.window {
-		rec = loginRecord{first: now}
+		rec = loginRecord{first: now, proven: rec.proven}
 	}
 	if !known {
 		g.makeRoom(now)
 	}
 	rec.failures++
 	delay := time.Second << min(rec.failures-1, 3)
-	if rec.failures >= g.attempts {
+	if rec.failures >= attempts {
 		rec.locked = now.Add(g.window)
 		delay = 0
 	}
@@ -92,8 +107,12 @@ func (g *loginGuard) makeRoom(now time.Time) {
 	}
 }
 
-func (g *loginGuard) succeeded(c loginClient) {
+// succeeded forgets the failures of c, and remembers that it is no guesser.
+func (g *loginGuard) succeeded(c loginClient, now time.Time) {
 	g.mu.Lock()
-	delete(g.clients, c)
-	g.mu.Unlock()
+	defer g.mu.Unlock()
+	if _, known := g.clients[c]; !known {
+		g.makeRoom(now)
+	}
+	g.clients[c] = loginRecord{first: now, proven: true}
 }

@@ -42,7 +42,7 @@ func (s *Server) authenticateCertificate(c *call, st *settings, req *uabinary.Ac
 	if !c.conn.ep.signedByUser(policy, leaf, &req.UserTokenSignature, nonce) {
 		return nil, s.loginFailed(c, client, ua.StatusBadUserSignatureInvalid)
 	}
-	s.logins.succeeded(client)
+	s.logins.succeeded(client, c.arrived)
 	return s.withRights(st, user{name: leaf.Subject.CommonName, certificate: sha256.Sum256(leaf.Raw)}), ua.StatusOK
 }
 
