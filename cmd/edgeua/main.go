@@ -99,6 +99,6 @@ It is configured with a TwinCAT TcUaServerConfig.xml; what only edgeua knows
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newServe(), newCheck(), newDial(), newDemo(), newListen(), newBridge(), newVersion())
 	root.AddCommand(newTags(), newSerial(), newCerts(), newUsers(), newInit())
-	root.AddCommand(newSimulate())
+	root.AddCommand(newModbus(), newSimulate())
 	return root
 }

@@ -57,6 +57,7 @@ func rules() map[string]rule {
 		"drivers/socket":                           {imports: []string{"drivers", "internal/xmltree"}, sockets: true},
 		"config":                                   {imports: []string{"drivers", "internal/xmltree"}},
 		"drivers/simulated":                        {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
+		"internal/commissioning":                   {imports: []string{"drivers", "internal/uabinary", "internal/xmltree"}},
 		"internal/fieldsim":                        {imports: []string{"drivers", "internal/modbussim", "internal/ptyline", "internal/uabinary", "internal/xmltree"}, sockets: true},
 		"cmd":                                      {imports: []string{""}, sockets: true},
 		"examples":                                 {imports: []string{""}, sockets: true, client: true},
