@@ -131,6 +131,7 @@ func TestParseRefuses(t *testing.T) {
 		tcpChannel + `<Device Name="D" Channel="L" Unit="256" Addressing="protocol0"/>`:             `"256"`,
 		tcpChannel + `<Device Name="a.b" Channel="L" Unit="1" Addressing="protocol0"/>`:             `"a.b"`,
 		tcpChannel + `<Device Name="D" Channel="L" Unit="1" Addressing="modicon"/>`:                 `"modicon"`,
+		tcpChannel + dev(`Timeout="0"`, "", ""):                                                     `"0"`,
 		tcpChannel + dev(`MaxGap="many"`, "", ""):                                                   `"many"`,
 		tcpChannel + dev(`MaxRegisters="126"`, "", ""):                                              `"126"`,
 		tcpChannel + dev(`Colour="red"`, "", ""):                                                    `Colour`,

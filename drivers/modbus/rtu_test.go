@@ -254,3 +254,18 @@ func TestRTUIgnoresBabble(t *testing.T) {
 		r.want("T", ua.StatusOK, 7)
 	})
 }
+
+// A device that reboots when its port is opened is given time, counted from each opening.
+func TestStartupDelay(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newTransportRig(t, transports()[3], `StartupDelay="2000"`, dev(`Timeout="200"`, `Period="100" Phase="0"`, oneTag), nil)
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+		r.run()
+		after(1900 * time.Millisecond)
+		if n := r.slave.Requests(); n != 0 {
+			t.Errorf("%d requests to a device that starts", n)
+		}
+		after(300 * time.Millisecond)
+		r.want("T", ua.StatusOK, 7)
+	})
+}

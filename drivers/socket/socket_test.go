@@ -47,18 +47,11 @@ func roundTrip(t *testing.T, c *Settings) error {
 	if err := link.Write([]byte("hello")); err != nil {
 		return err
 	}
-	select {
-	case chunk, ok := <-link.Chunks():
-		if !ok {
-			return link.Err()
-		}
-		if string(chunk.Data) != "hello" {
-			t.Errorf("%q", chunk.Data)
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("nothing came back")
+	chunk, err := link.Receive(time.Now().Add(5 * time.Second))
+	if err == nil && string(chunk.Data) != "hello" {
+		t.Errorf("%q", chunk.Data)
 	}
-	return nil
+	return err
 }
 
 func listen(t *testing.T) net.Listener {
