@@ -36,8 +36,8 @@ func newCerts() *cobra.Command {
 		Use:   "certs",
 		Short: "Manage the certificates of the gateway and of its clients",
 		Long: `Works on the files and directories that the configuration names. A running gateway takes
-over what is trusted or rejected by itself, at the next connection; a renewed own
-certificate at its next start.
+over by itself what is trusted or rejected, and a renewed own certificate: new connections
+go by them.
 
 A certificate is named by its file or by its thumbprint (SHA-1 or SHA-256, the first 8
 digits are enough).`,
@@ -224,7 +224,8 @@ func newCertsRenew() *cobra.Command {
 		Use: "renew", Short: "Replace the own certificate by one made from the CertificateSettings of today",
 		Long: `Makes a new self-signed certificate from the CertificateSettings and puts it in the place
 of the old one. The key stays, unless --new-key asks for another one. Clients have to trust
-the new certificate; the gateway uses it from its next start on.
+the new certificate; a running gateway shows it to new connections within seconds, and
+those that exist go on.
 
 A certificate that an authority issued is not replaced: have it renewed there.`,
 		Args: cobra.NoArgs,
@@ -263,7 +264,7 @@ func (s *certStore) renew(out io.Writer, newKey bool) error {
 		return err
 	}
 	fmt.Fprintf(out, "renewed %s, valid until %s, thumbprint %s\n", s.Certificate, own.Cert.NotAfter.UTC().Format(time.DateOnly), pki.Thumbprint(own.Cert))
-	fmt.Fprintln(out, "Restart the gateway, and give the new certificate to the clients: edgeua certs export --out gateway.der")
+	fmt.Fprintln(out, "A running gateway shows it to new connections by itself. Give it to the clients: edgeua certs export --out gateway.der")
 	return nil
 }
 

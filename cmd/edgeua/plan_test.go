@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -100,5 +102,25 @@ func TestPlan(t *testing.T) {
 				t.Errorf("the ServerUri becomes %s at once", p.next.Application.URI)
 			}
 		})
+	}
+}
+
+// The page for administrators has the table as it is.
+func TestEffects_ArePrintedInTheDocumentation(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("| What | Changed | Added | Removed |\n|---|---|---|---|\n")
+	for _, row := range effects() {
+		changed := row.changed
+		if row.step == wait {
+			changed = "**takes effect at the next start**: " + changed
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", row.kind, changed, row.added, row.removed)
+	}
+	page, err := os.ReadFile("../../docs/reload.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), b.String()) {
+		t.Errorf("docs/reload.md lacks this table:\n%s", &b)
 	}
 }

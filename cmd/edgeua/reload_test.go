@@ -354,3 +354,33 @@ func TestReload_WhatFailsChangesNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The connections of a changed endpoint end, a client that was called is called
+// again, and a session goes on where it was.
+func TestReload_ReopenedEndpoint(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	p, q := newPhone(t), newPhone(t)
+	a, b := newURL(t), newURL(t)
+	calls := func(url string) string { return "<ReverseConnect><Url>" + url + "</Url></ReverseConnect>" }
+	main := endpointsFile(calls(p.url()), a)
+	second := endpointsFile(calls(q.url()), b)
+	block := second[strings.Index(second, "<UaEndpoint>"):strings.Index(second, "<UserIdentityTokens>")]
+	main = strings.Replace(main, "<UserIdentityTokens>", block+"<UserIdentityTokens>", 1)
+	g := startCalling(t, main, "<EdgeUa/>")
+	defer g.stop()
+	open, waiting, other := p.answer(), visit(t, a), q.answer()
+	g.reload(reloaded, map[string]string{"TcUaServerConfig.xml": strings.Replace(main, "</UaEndpoint>", "<CreateSignatureWithChain>true</CreateSignatureWithChain></UaEndpoint>", 1)})
+	select {
+	case <-waiting.Ended():
+	case <-time.After(10 * time.Second):
+		t.Error("the connection goes on")
+	}
+	if _, err := open.Read(make([]byte, 1)); err == nil {
+		t.Error("the client that was called still has its socket")
+	}
+	p.answer()
+	if all, err := uaclient.Endpoints(t.Context(), other.Conn, other.hello.EndpointURL); err != nil || len(all) == 0 {
+		t.Errorf("the client of the other endpoint: %v", err)
+	}
+	_ = waiting.Close(t.Context())
+}
