@@ -132,10 +132,21 @@ func column(all []Column, header string) int {
 	})
 }
 
+// index finds columns by their names alone.
+func index(all []Column) map[string]int {
+	m := make(map[string]int, len(all))
+	for i := range all {
+		m[all[i].Name] = i
+	}
+	return m
+}
+
 // canonical is the word of edgeua.xml for a value.
 func (c *Column) canonical(text string) string {
-	if word, ok := c.Words[strings.ToLower(text)]; ok {
-		return word
+	if len(c.Words) > 0 {
+		if word, ok := c.Words[strings.ToLower(text)]; ok {
+			return word
+		}
 	}
 	return text
 }

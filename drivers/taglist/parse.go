@@ -66,6 +66,7 @@ func read(file string) ([]byte, error) {
 // them is wrong, none. Every fault goes to the report with file, line and column.
 func Parse(r *xmltree.Report, file string, data []byte) []*xmltree.Element {
 	p := parser{report: r, file: file, columns: Columns(), names: map[string]int{}, byName: map[string]*xmltree.Element{}}
+	p.index, p.cells = index(p.columns), make([]cell, len(p.columns))
 	if data = p.text(data); !p.failed {
 		p.rows(data)
 	}
@@ -79,9 +80,11 @@ type parser struct {
 	report  *xmltree.Report
 	file    string
 	columns []Column
+	index   map[string]int // of columns, by their names
 	reader  *csv.Reader
 	header  []int    // column of each field; -1: none of ours
 	foreign []string // in lower case, the header of a field that another program has and we look at
+	cells   []cell   // of the row at hand
 	names   map[string]int
 	byName  map[string]*xmltree.Element // groups
 	groups  []*xmltree.Element
@@ -252,7 +255,8 @@ type record struct {
 }
 
 func (p *parser) row(fields []string) {
-	rec := record{cells: make([]cell, len(p.columns))}
+	rec := record{cells: p.cells}
+	clear(rec.cells)
 	rec.line, _ = p.reader.FieldPos(0)
 	for i, text := range fields {
 		c := cell{text: strings.TrimSpace(text)}
@@ -326,7 +330,7 @@ func (p *parser) scaling(rec *record) (clamp bool) {
 	case "", "linear":
 	case "none":
 		for _, name := range scaled() {
-			rec.cells[column(p.columns, name)] = cell{}
+			rec.cells[p.index[name]] = cell{}
 		}
 		return false
 	default:
@@ -341,7 +345,7 @@ func (p *parser) scaling(rec *record) (clamp bool) {
 		}
 		p.fail(at.line, at.column, "", "Clamp Low and Clamp High are not the same; values are clamped on both sides or on none")
 	}
-	return on(low) && on(high) && rec.cells[column(p.columns, "Clamp")].text == ""
+	return on(low) && on(high) && rec.cells[p.index["Clamp"]].text == ""
 }
 
 // tag makes the Tag element of a row.
@@ -361,7 +365,7 @@ func (p *parser) tag(rec *record) *xmltree.Element {
 
 // name refuses a name that is there already; many tools cannot tell names apart that differ only in case.
 func (p *parser) name(rec *record) {
-	c := rec.cells[column(p.columns, nameColumn)]
+	c := rec.cells[p.index[nameColumn]]
 	if c.text == "" {
 		p.fail(rec.line, 0, nameColumn, "is empty; every tag has a name")
 		return
@@ -379,7 +383,7 @@ func (p *parser) name(rec *record) {
 
 // address joins the address and its bit.
 func (p *parser) address(rec *record) {
-	c, bit := &rec.cells[column(p.columns, addressColumn)], rec.cells[column(p.columns, bitColumn)]
+	c, bit := &rec.cells[p.index[addressColumn]], rec.cells[p.index[bitColumn]]
 	switch {
 	case c.text == "":
 		p.fail(rec.line, 0, addressColumn, "is empty; every tag has an address")
@@ -397,8 +401,8 @@ func digits(text string) bool { return text != "" && strings.Trim(text, "0123456
 
 // group finds the Group element of a row, or makes it. Rows of one group must not contradict each other.
 func (p *parser) group(rec *record) *xmltree.Element {
-	name := rec.cells[column(p.columns, groupColumn)]
-	if period := rec.cells[column(p.columns, periodColumn)]; name.text == "" {
+	name := rec.cells[p.index[groupColumn]]
+	if period := rec.cells[p.index[periodColumn]]; name.text == "" {
 		if name = period; period.text == "" {
 			name = cell{text: "Default", line: rec.line}
 		} else {
