@@ -67,16 +67,17 @@ func (l *Limits) reviseSubscription(intervalMS float64, lifetime, keepAlive, max
 		p.maxNotifications = int(maxNotifications)
 	}
 
-	shortest := uint32(min(ceilDiv(l.MinKeepAliveInterval, p.interval), int64(l.MaxKeepAliveCount)))
+	// What is bounded from below in time goes before the bounds of the counts.
+	shortest := uint32(min(ceilDiv(l.MinKeepAliveInterval, p.interval), math.MaxInt32/3))
 	if keepAlive == 0 {
 		keepAlive = 10
 	}
-	p.keepAliveCount = min(max(keepAlive, shortest, 1), l.MaxKeepAliveCount)
+	p.keepAliveCount = min(max(keepAlive, shortest, 1), max(l.MaxKeepAliveCount, shortest))
 
 	// The lifetime is at least three keep-alives (Part 4 (1.05), 5.14.2.2), which
 	// goes before the longest lifetime of the configuration.
-	atLeast := ceilDiv(l.MinSubscriptionLifetime, p.interval)
-	atMost := min(int64(l.MaxSubscriptionLifetime/p.interval), int64(l.MaxLifetimeCount))
+	atLeast := min(ceilDiv(l.MinSubscriptionLifetime, p.interval), math.MaxInt32)
+	atMost := min(int64(l.MaxSubscriptionLifetime/p.interval), max(int64(l.MaxLifetimeCount), atLeast))
 	count := min(max(int64(lifetime), atLeast), atMost)
 	p.lifetimeCount = uint32(max(count, 3*int64(p.keepAliveCount)))
 	return p

@@ -6,6 +6,18 @@ import (
 	"time"
 )
 
+// Times that take more than the largest counts are kept all the same.
+func TestReviseSubscription_LongTimes(t *testing.T) {
+	l := Limits{MinKeepAliveInterval: time.Minute, MinSubscriptionLifetime: time.Hour}.withDefaults()
+	if p := l.reviseSubscription(100, 1, 1, 0, 0); p.keepAliveCount != 600 || p.lifetimeCount != 36000 {
+		t.Errorf("got %+v", p)
+	}
+	l.MinKeepAliveInterval, l.MinPublishingInterval = math.MaxInt64, time.Nanosecond
+	if p := l.reviseSubscription(0, 1, 1, 0, 0); p.lifetimeCount < 3*p.keepAliveCount || p.keepAliveCount != math.MaxInt32/3 {
+		t.Errorf("got %+v", p)
+	}
+}
+
 func TestReviseSubscription_SubscriptionBasic(t *testing.T) {
 	l := Limits{MinKeepAliveInterval: 5 * time.Second}.withDefaults()
 	for _, tt := range []struct {

@@ -30,9 +30,9 @@ func limitEffects() map[string]influence {
 
 		"MinPublishingInterval":      {value: "250", probe: revised(1, 10, 30), want: "250 ms, 10 keep-alive, 40 lifetime"},
 		"MaxPublishingInterval":      {value: "5000", probe: revised(1e9, 1, 3), want: "5000 ms, 1 keep-alive, 3 lifetime"},
-		"MinKeepAliveInterval":       {value: "7000", probe: revised(1000, 1, 30), want: "1000 ms, 7 keep-alive, 30 lifetime"},
+		"MinKeepAliveInterval":       {value: "60000", probe: revised(100, 1, 30), want: "100 ms, 600 keep-alive, 1800 lifetime"},
 		"MinSubscriptionLifetime":    {value: "60000", probe: revised(1000, 1, 3), want: "1000 ms, 1 keep-alive, 60 lifetime"},
-		"MaxSubscriptionLifetime":    {value: "20000", probe: revised(1000, 1, 1e6), want: "1000 ms, 1 keep-alive, 20 lifetime"},
+		"MaxSubscriptionLifetime":    {value: "7200000", probe: revised(100, 1, 1e6), want: "100 ms, 1 keep-alive, 72000 lifetime", without: "100 ms, 1 keep-alive, 36000 lifetime"},
 		"MaxRetransmitionQueueSize":  {value: "3", probe: kept, want: "3"},
 		"MaxRetransmissionQueueSize": {value: "2", probe: kept, want: "2"},
 		"MaxNotificationsPerPublish": {value: "2", probe: firstPublish, want: "2 and more"},

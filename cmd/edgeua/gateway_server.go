@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"strings"
 
 	"github.com/gopcua/opcua/ua"
@@ -139,6 +140,7 @@ func serverLimits(l *config.Limits) server.Limits {
 		MinPublishingInterval: l.MinPublishingInterval, MaxPublishingInterval: l.MaxPublishingInterval,
 		MinKeepAliveInterval:    l.MinKeepAliveInterval,
 		MinSubscriptionLifetime: l.MinSubscriptionLifetime, MaxSubscriptionLifetime: l.MaxSubscriptionLifetime,
+		MaxLifetimeCount:       math.MaxInt32, // the files bound it in time
 		MaxRetransmissionQueue: l.MaxRetransmissionQueue, MaxNotificationsPerPublish: l.MaxNotificationsPerPublish,
 		MaxSubscriptions: l.MaxSubscriptions, MaxSubscriptionsPerSession: l.MaxSubscriptionsPerSession,
 		MaxMonitoredItems:                l.MaxMonitoredItems,
