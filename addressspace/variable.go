@@ -38,9 +38,10 @@ type Variable struct {
 
 // hooks are what few Variables have.
 type hooks struct {
-	source func() uabinary.DataValue
-	writer Writer
-	demand func(watched bool)
+	source    func() uabinary.DataValue
+	writer    Writer
+	refresher Refresher
+	demand    func(watched bool)
 }
 
 // Watcher is told of every value that is set, changed or not. The call comes
@@ -56,6 +57,13 @@ type Watcher interface {
 // is the Writer that sets the Variable, now or with the next poll.
 type Writer interface {
 	Write(ctx context.Context, value uabinary.DataValue) ua.StatusCode
+}
+
+// Refresher gets new values of Variables from where they come from, say a device that is not read all the time.
+type Refresher interface {
+	// Refresh reads Variables, all of them with this Refresher, and returns when they are set, when that cannot be done
+	// now, or when ctx ends. It may be called from any goroutine.
+	Refresh(ctx context.Context, variables []*Variable)
 }
 
 // SourceWriter is a Writer whose source can take the values of several Variables together, as a Write call brings them.
@@ -236,6 +244,19 @@ func (v *Variable) Writer() Writer {
 		return h.writer
 	}
 	return nil
+}
+
+// Refresher returns what gets a newer value than the present one. nil: there is none.
+func (v *Variable) Refresher() Refresher {
+	if h := v.hooks.Load(); h != nil {
+		return h.refresher
+	}
+	return nil
+}
+
+// SetRefresher sets the Refresher; nil ends it.
+func (v *Variable) SetRefresher(r Refresher) {
+	v.setHooks(func(h *hooks) { h.refresher = r })
 }
 
 // SetWriter sets the Writer; nil ends it.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"math"
+	"sync"
 	"time"
 
 	"github.com/gopcua/opcua/id"
@@ -49,7 +51,76 @@ func (s *Server) handleRead(c *call, r *uabinary.Reader) {
 	if !c.checkCount(len(req.NodesToRead), s.limits().MaxNodesPerRead) {
 		return
 	}
-	c.send(func(dst []byte) []byte { return s.appendReadResponse(dst, c, req) })
+	c.oldest = oldest(req.MaxAge, time.Now())
+	s.sendRead(c, req)
+	c.oldest = 0
+	if outdated := c.outdated; outdated != nil {
+		c.outdated = nil
+		s.readAnew(c, req, outdated)
+	}
+}
+
+// sendRead answers, unless that shows that there are outdated values.
+func (s *Server) sendRead(c *call, req *uabinary.ReadRequest) {
+	c.send(func(dst []byte) []byte {
+		dst = s.appendReadResponse(dst, c, req)
+		if c.outdated != nil {
+			return nil
+		}
+		return dst
+	})
+}
+
+// oldest is the time from which on a value is not too old for maxAge: with 0
+// every value is, with the largest Int32 none (5.11.2.2).
+func oldest(maxAge float64, now time.Time) uabinary.DateTime {
+	switch {
+	case maxAge == 0:
+		return math.MaxInt64
+	case maxAge >= math.MaxInt32:
+		return 0
+	}
+	return uabinary.DateTimeOf(now.Add(-time.Duration(maxAge * float64(time.Millisecond))))
+}
+
+// longestRefresh bounds the wait for new values when the client does not say
+// how long it waits.
+const longestRefresh = 10 * time.Second
+
+// readAnew answers when the outdated values have been read from where they
+// come from, or with what there is if that takes too long: "best effort" is
+// better than nothing (5.11.2.1).
+func (s *Server) readAnew(c *call, req *uabinary.ReadRequest, outdated []*addressspace.Variable) {
+	kept := &uabinary.ReadRequest{} // the connection goes on to other requests
+	kept.Parse(uabinary.NewReader(req.Append(nil), &s.limits().Encoding))
+	taken := c.continueAside(func(ctx context.Context, held *call) {
+		wait := longestRefresh
+		if hint := time.Duration(held.header.TimeoutHint) * time.Millisecond; hint > 0 {
+			wait = min(wait, hint*3/4) // what comes when the client has given up is no answer
+		}
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		refresh(ctx, outdated)
+		s.sendRead(held, kept)
+	})
+	if !taken {
+		s.sendRead(c, req)
+	}
+}
+
+// refresh lets each source read its part, all of them at a time.
+func refresh(ctx context.Context, outdated []*addressspace.Variable) {
+	parts := map[addressspace.Refresher][]*addressspace.Variable{}
+	for _, v := range outdated {
+		if r := v.Refresher(); r != nil {
+			parts[r] = append(parts[r], v)
+		}
+	}
+	var tasks sync.WaitGroup
+	for r, part := range parts {
+		tasks.Go(func() { r.Refresh(ctx, part) })
+	}
+	tasks.Wait()
 }
 
 // appendReadResponse encodes the results as it reads them, and ends as soon as
@@ -83,8 +154,7 @@ func stamp(dv *uabinary.DataValue, want ua.TimestampsToReturn) {
 	}
 }
 
-// read reads one attribute. The value in memory is as new as the device's poll
-// makes it, so MaxAge changes nothing.
+// read reads one attribute, and notes a value that is too old.
 func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTime) (dv uabinary.DataValue) {
 	node, part, code := s.readable(c, target)
 	if code != ua.StatusOK {
@@ -92,6 +162,9 @@ func (s *Server) read(c *call, target *uabinary.ReadValueID, now uabinary.DateTi
 	}
 	if target.AttributeID == ua.AttributeIDValue {
 		dv = node.Variable.Value()
+		if dv.ServerTimestamp < c.oldest && node.Variable.Refresher() != nil {
+			c.outdated = append(c.outdated, node.Variable)
+		}
 	} else {
 		dv.Value, dv.Status = s.attribute(c.as, node, target.AttributeID)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gopcua/opcua/ua"
 
+	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
@@ -34,6 +35,10 @@ type call struct {
 	// aside, when the handler sets it, runs after it on a goroutine of its
 	// own. It answers a detached copy; ctx ends with the connection.
 	aside func(ctx context.Context)
+
+	// Set by Read while it appends its response.
+	oldest   uabinary.DateTime        // values from before are outdated if they can be had anew; 0: none is
+	outdated []*addressspace.Variable // that were met
 
 	// The response being appended.
 	booked  int           // bytes taken from Server.responses
@@ -146,16 +151,16 @@ func (c *call) respond(resp uabinary.Structure) {
 // Limits.ResponseBytesTotal, in steps of that size.
 const largeResponse = 64 << 10
 
-// send sends the response that appendTo appends: encoding NodeID and body. One
-// that is larger than the client takes becomes a fault, and so does a large one
-// while those before it, to clients that do not read, take all the memory there
-// is for them.
+// send sends the response that appendTo appends: encoding NodeID and body; none
+// if it returns nil. One that is larger than the client takes becomes a fault,
+// and so does a large one while those before it, to clients that do not read,
+// take all the memory there is for them.
 func (c *call) send(appendTo func(dst []byte) []byte) {
 	c.booked, c.refusal = 0, ua.StatusOK
 	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte {
 		start := len(dst)
 		dst = appendTo(dst)
-		if c.fits(len(dst) - start) {
+		if dst == nil || c.fits(len(dst) - start) {
 			return dst
 		}
 		return c.appendFault(dst[:start:start], c.refusal) // into other memory

@@ -67,6 +67,7 @@ type group struct {
 	period     time.Duration
 	phase      time.Duration // first read after the start; negative: spread over the period
 	subscribed bool          // read only what somebody watches
+	onRequest  bool          // and that is nobody: read only when a client asks for it
 	once       bool          // read once on each connection, for what does not change
 }
 

@@ -76,7 +76,7 @@ func (w *wiring) rests() bool { return w.idleClose > 0 }
 
 // needed tells whether a channel that rests has something to do.
 func (d *driver) needed() bool {
-	return d.held != nil || len(d.writes) > 0 || d.nextUse() <= d.now()
+	return d.held != nil || len(d.writes) > 0 || len(d.asked) > 0 || d.nextUse() <= d.now()
 }
 
 // restAt is when a channel without requests is closed.

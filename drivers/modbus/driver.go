@@ -38,12 +38,16 @@ type driver struct {
 	smooth   int                            // reads in company since
 	sweepAt  time.Duration                  // when to look for stale values
 
+	asked      []*block                          // that somebody waits for
+	byVariable map[*addressspace.Variable]*point // written by Bind
+
 	timer   *time.Timer                  // of sleep
 	open    atomic.Pointer[drivers.Link] // what the driver may be sleeping on; nil: nothing yet
 	writes  chan []*job                  // none of them empty
 	orders  chan func()                  // from Methods, to be carried out on the goroutine of the bus
-	wake    chan struct{}                // somebody began to watch; whoever sends on one of the three calls nudge
-	stopped chan struct{}                // closed when no write will be served any more
+	wake    chan struct{}                // somebody began to watch; whoever sends on one of the four calls nudge
+	asks    chan *ask
+	stopped chan struct{} // closed when no write will be served any more
 }
 
 // unit is one address on the bus; several devices of the configuration may share it.
@@ -112,6 +116,8 @@ type block struct {
 	slot   *drivers.Slot[*block]
 
 	cutOff  bool          // the last read failed for want of a link
+	asks    []*ask        // who waits for it
+	queued  bool          // it is in driver.asked
 	flying  bool          // its request is under way with others
 	alone   bool          // it failed in company, and is tried alone next
 	again   bool          // the link ended during the last read, which is done again on the next one
@@ -149,6 +155,7 @@ func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
 		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16), timer: time.NewTimer(0),
 		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
 		writes:  make(chan []*job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		asks: make(chan *ask, 16), byVariable: map[*addressspace.Variable]*point{},
 	}
 }
 
@@ -178,7 +185,11 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 		if t.Access&drivers.WriteOnly != 0 {
 			v.SetWriter(writer{d, p})
 		}
-		if dev.groups[t.Group].subscribed {
+		if !dev.disabled && t.Access&drivers.ReadOnly != 0 {
+			d.byVariable[v] = p
+			v.SetRefresher(d)
+		}
+		if g := &dev.groups[t.Group]; g.subscribed && !g.onRequest {
 			v.SetDemand(d.demanded(p))
 		}
 		points[i] = p
@@ -290,7 +301,7 @@ func (d *driver) shutdown() {
 	d.connect.wait()
 }
 
-// serve does one thing: a write, unless polls have waited for several of them, then what is due, then a probe. It
+// serve does one thing: a write or what a client waits for, unless polls have waited for several of them, then what is due, then a probe. It
 // returns false if there was nothing to do.
 func (d *driver) serve(ctx context.Context) bool {
 	now := d.now()
@@ -304,6 +315,15 @@ func (d *driver) serve(ctx context.Context) bool {
 		if j := d.nextWrite(); j != nil {
 			d.burst++
 			d.write(ctx, j)
+			return true
+		}
+		if b := d.firstAsked(); b != nil {
+			d.burst++
+			if d.several(b) {
+				d.stream(ctx)
+			} else {
+				d.answer(ctx, b)
+			}
 			return true
 		}
 	}
@@ -351,6 +371,8 @@ func (d *driver) events() {
 			d.resume()
 		case f := <-d.orders:
 			f()
+		case a := <-d.asks:
+			d.enlist(a)
 		default:
 			return
 		}
@@ -379,6 +401,8 @@ func (d *driver) sleep(ctx context.Context) {
 		d.resume()
 	case f := <-d.orders:
 		f()
+	case a := <-d.asks:
+		d.enlist(a)
 	case d.held = <-writes:
 	}
 }

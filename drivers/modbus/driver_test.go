@@ -328,7 +328,7 @@ func TestLateReplyIsDroppedByItsID(t *testing.T) {
 func TestDeadUnitDoesNotDisturbTheOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := newRig(t, tcpChannel+dev(`Timeout="200"`, everySecond, oneTag)+
-			`<Device Name="Dead" Channel="Line1" Unit="18" Addressing="protocol0" Timeout="200"><Group Name="G" Period="1000" Phase="0">
+			`<Device Name="Dead" Channel="Line1" Unit="18" Addressing="protocol0" Timeout="200"><Group Name="G" Period="1000" Phase="0" PollMode="Always">
 			<Tag Name="T" Address="h0" Type="UInt16"/></Group></Device>`)
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
 		r.slave.Mute(18, true)

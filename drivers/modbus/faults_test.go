@@ -84,7 +84,7 @@ func wireFaults() []wireFault {
 func tryFault(t *testing.T, tr transport, fault modbussim.Fault, cert *tls.Certificate) (shown string) {
 	inBubble(t, func(t *testing.T) {
 		unit := `<Device Name="%s" Channel="Line1" Unit="%d" Addressing="protocol0" Timeout="200" Retries="0" HoldPolls="0">
-			<Group Name="G" Period="1000" Phase="0"><Tag Name="T" Address="h0[2]" Type="UInt16"/></Group></Device>`
+			<Group Name="G" Period="1000" Phase="0" PollMode="Always"><Tag Name="T" Address="h0[2]" Type="UInt16"/></Group></Device>`
 		r := newTransportRig(t, tr, "", fmt.Sprintf(unit, "Dev", 17)+fmt.Sprintf(unit, "Other", 18), cert)
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7, 7)
 		r.slave.Set(18, modbussim.HoldingRegisters, 0, 107, 107)

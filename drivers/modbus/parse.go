@@ -280,7 +280,8 @@ func (p *deviceParser) group(s *xmltree.Settings, name string) group {
 	if s.String("Phase", "auto") != "auto" {
 		g.phase = s.Millis("Phase", 0, 0, g.period)
 	}
-	mode := s.Choice("PollMode", "Always", "Always", "Subscribed", "Once")
-	g.subscribed, g.once = mode == "Subscribed", mode == "Once"
+	mode := s.Choice("PollMode", "Subscribed", "Subscribed", "Always", "Once", "OnRequest")
+	g.onRequest, g.once = mode == "OnRequest", mode == "Once"
+	g.subscribed = g.onRequest || mode == "Subscribed"
 	return g
 }

@@ -54,8 +54,21 @@ func (d *driver) stream(ctx context.Context) {
 // launches sends what is due as far as there is room; false if nothing was to be sent or somebody else comes first.
 func (d *driver) launches() (more bool) {
 	for len(d.bus.flights) < d.bus.window && d.bus.link != nil {
+		if d.held != nil || len(d.writes) > 0 {
+			return more
+		}
+		if b := d.firstAsked(); b != nil {
+			if !d.several(b) {
+				return more
+			}
+			if d.unqueue(); !b.flying { // else its reply is as new
+				d.launch(b)
+			}
+			more = true
+			continue
+		}
 		next := d.schedule.Next()
-		if now := d.now(); next == nil || next.Due() > now || !d.several(next.Item) || d.held != nil || len(d.writes) > 0 {
+		if next == nil || next.Due() > d.now() || !d.several(next.Item) {
 			return more
 		}
 		more = true
@@ -97,7 +110,7 @@ func (d *driver) landed(a arrival) {
 		}
 	case f == drivers.NoReply, f == drivers.BadReply, f == drivers.Busy:
 		b.alone, d.incident = true, d.incident || f != drivers.Busy
-		d.schedule.Hasten(b.slot, d.now())
+		d.repeat(b)
 		return
 	}
 	d.outcome(b, data, err)

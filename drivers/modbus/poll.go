@@ -61,11 +61,12 @@ func (d *driver) outcome(b *block, data []byte, err error) {
 	case err == nil:
 	case cutOff(err) && !d.connect.failing && !b.again: // a new link may be there in a moment
 		b.again = true
-		d.schedule.Hasten(b.slot, d.now())
+		d.repeat(b)
 		return
 	default:
 		b.again = false
 		d.failed(b, err)
+		b.answered()
 		return
 	}
 	d.spacing(b)
@@ -78,8 +79,23 @@ func (d *driver) outcome(b *block, data []byte, err error) {
 		d.schedule.Remove(b.slot)
 	}
 	d.publish(b, data)
+	b.answered()
+	if b.group.onRequest || b.group.subscribed && !b.slot.Scheduled() {
+		d.age(b)
+	}
 	d.alive(b.unit)
 	d.learn(b.unit)
+}
+
+// repeat makes a block be read once more as soon as possible.
+func (d *driver) repeat(b *block) {
+	if len(b.asks) > 0 && !b.queued {
+		b.queued = true
+		d.asked = append(d.asked, b)
+	}
+	if b.slot.Scheduled() {
+		d.schedule.Hasten(b.slot, d.now())
+	}
 }
 
 // spacing notes the time between two readings of what a unit is asked for most often.
@@ -172,6 +188,9 @@ func (d *driver) replan(u *unit) {
 		done[b.device] = true
 		d.planDevice(b.device, b.all)
 	}
+	for _, b := range old {
+		d.inherit(b)
+	}
 	for _, b := range u.blocks {
 		b.good = d.now()
 		if b.slot.Scheduled() || b.wanted() {
@@ -197,6 +216,7 @@ func (d *driver) split(b *block) bool {
 		part.good = b.good
 		d.schedule.At(part.slot, d.now())
 	}
+	d.inherit(b)
 	return true
 }
 

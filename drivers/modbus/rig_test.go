@@ -46,6 +46,9 @@ const tcpChannel = `<Channel Name="Line1" Type="ModbusTcp" Host="127.0.0.1"/>`
 
 // dev is a device in protocol0 notation with one group "G".
 func dev(settings, group, tags string) string {
+	if !strings.Contains(group, "PollMode") {
+		group += ` PollMode="Always"`
+	}
 	return fmt.Sprintf(`<Device Name="Dev" Channel="Line1" Unit="17" Addressing="protocol0" %s><Group Name="G" %s>%s</Group></Device>`,
 		settings, group, tags)
 }

@@ -168,7 +168,7 @@ func TestRTUSilenceBetweenFrames(t *testing.T) {
 func TestRTUUnitChangeDelay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		r := newRTURig(t, `UnitChangeDelay="50"`, dev("", everySecond, oneTag)+
-			`<Device Name="Other" Channel="Line1" Unit="18" Addressing="protocol0"><Group Name="G" Period="1000" Phase="0">
+			`<Device Name="Other" Channel="Line1" Unit="18" Addressing="protocol0"><Group Name="G" Period="1000" Phase="0" PollMode="Always">
 			<Tag Name="T" Address="h0" Type="UInt16"/></Group></Device>`, false)
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
 		r.slave.Set(18, modbussim.HoldingRegisters, 0, 7)

@@ -36,7 +36,7 @@ func TestRTUOverTCPMakesANewConnectionAfterATimeout(t *testing.T) {
 		devices := ""
 		for i, name := range []string{"Dev", "Dead"} {
 			devices += fmt.Sprintf(`<Device Name="%s" Channel="Line1" Unit="%d" Addressing="protocol0" Timeout="200" Retries="1">
-				<Group Name="G" Period="1000" Phase="0"><Tag Name="T" Address="h0" Type="UInt16"/></Group></Device>`, name, 17+i)
+				<Group Name="G" Period="1000" Phase="0" PollMode="Always"><Tag Name="T" Address="h0" Type="UInt16"/></Group></Device>`, name, 17+i)
 		}
 		r := newTransportRig(t, tr, "", devices, nil)
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)

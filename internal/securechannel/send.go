@@ -16,7 +16,11 @@ import (
 func (c *conversation) Send(requestID uint32, appendBody func(dst []byte) []byte) error {
 	buffer := uatcp.GetBuffer(max(symmetricBody, int(c.messageSize.Load())))
 	defer buffer.Free()
-	buffer.B = appendBody(buffer.B[:symmetricBody])
+	body := appendBody(buffer.B[:symmetricBody])
+	if body == nil { // it turned out that there is nothing to send yet
+		return nil
+	}
+	buffer.B = body
 	c.noteSize(len(buffer.B))
 	if !c.fits(len(buffer.B) - symmetricBody) {
 		return c.tooLarge
