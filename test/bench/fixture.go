@@ -86,7 +86,7 @@ func edgeFile(port, tags int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "<EdgeUa>\n<Channel><Name>Line</Name><Type>ModbusTcp</Type><Host>127.0.0.1</Host><TcpPort>%d</TcpPort></Channel>\n", port)
 	for first := 0; first < tags; first += 1000 {
-		fmt.Fprintf(&b, "<Device><Name>D%d</Name><Channel>Line</Channel><Unit>%d</Unit><Addressing>protocol0</Addressing>\n<Group Name=\"All\" Period=\"1000\">\n",
+		fmt.Fprintf(&b, "<Device><Name>D%d</Name><Channel>Line</Channel><Unit>%d</Unit><Addressing>protocol0</Addressing>\n<Group Name=\"All\" Period=\"1000\" PollMode=\"Always\">\n",
 			first/1000, first/1000+1)
 		for i := range min(1000, tags-first) {
 			fmt.Fprintf(&b, "<Tag Name=\"T%d\" Address=\"h%d\" Type=\"Int16\"/>\n", i, i)
