@@ -17,6 +17,7 @@ import (
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/framing"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
@@ -122,9 +123,13 @@ func TestSerialSniff_ProposalsAreGood(t *testing.T) {
 	}{
 		"Modbus": {func(int) string { return "\x11\x03\x00\x6B\x00\x03\x76\x87" }, "unit 17: read 3 holding registers from h107", "8N1"},
 		"NMEA":   {nmea, "NMEA 0183", "8N1"},
-		"lines":  {func(i int) string { return fmt.Sprintf("%d;%d\r\n", i, 2*i) }, `lines of text that end with \r\n`, "8N1"},
-		"scale":  {scale, `frames from \x02 to \r`, "8N1"},
-		"bytes":  {func(i int) string { return string([]byte{0xB5, 200 + byte(i), 0x80 + byte(i*i)}) }, "frames of 3 bytes", "8N1"},
+		"P1": {func(i int) string {
+			text := fmt.Sprintf("/XMX5\r\n\r\n1-0:1.8.1(%06d*kWh)\r\n!", i)
+			return fmt.Sprintf("%s%04X\r\n", text, framing.CRC16ARC.Of([]byte(text)))
+		}, "DSMR P1 telegrams", "8N1"},
+		"lines": {func(i int) string { return fmt.Sprintf("%d;%d\r\n", i, 2*i) }, `lines of text that end with \r\n`, "8N1"},
+		"scale": {scale, `frames from \x02 to \r`, "8N1"},
+		"bytes": {func(i int) string { return string([]byte{0xB5, 200 + byte(i), 0x80 + byte(i*i)}) }, "frames of 3 bytes", "8N1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := sniffing(t, tc.say, " ms  ", 6, "19200", tc.format)

@@ -18,6 +18,7 @@ type Guess struct {
 	Frame    framing.Spec     // of a Serial channel
 	Checksum framing.Checksum // of a Serial channel
 	Units    []int            // of Modbus: who was spoken to, or spoke
+	Profile  string           // of a Serial channel: what devices of this kind need; empty: there is none
 	Text     bool             // of a Serial channel: frames are text
 	Number   bool             // of a Serial channel: there is one number in each of them
 	Frames   int
@@ -153,7 +154,7 @@ func (c *cut) valid(sum *framing.Checksum) int {
 
 // nmea looks for the sentences of NMEA 0183.
 func (s *stream) nmea() Guess {
-	g := Guess{Name: "NMEA 0183", Type: "Serial", trust: trustChecksum,
+	g := Guess{Name: "NMEA 0183", Type: "Serial", Profile: "nmea0183", trust: trustChecksum,
 		Frame:    framing.Spec{Kind: framing.StartEnd, Start: [][]byte{{'$'}, {'!'}}, End: [][]byte{[]byte("\r\n")}},
 		Checksum: framing.Checksum{Sum: framing.XOR, Encoding: framing.Hex, After: []byte("*")},
 	}
@@ -173,7 +174,7 @@ func (s *stream) nmea() Guess {
 
 // telegram looks for those of DSMR P1, the customer port of electricity meters.
 func (s *stream) telegram() Guess {
-	g := Guess{Name: "DSMR P1 telegrams", Type: "Serial", trust: trustChecksum,
+	g := Guess{Name: "DSMR P1 telegrams", Type: "Serial", Profile: "dsmr", trust: trustChecksum,
 		Frame:    framing.Spec{Kind: framing.StartEnd, Start: [][]byte{{'/'}}, End: [][]byte{{'!'}}, Trailer: 6, Max: framing.DefaultMax},
 		Checksum: framing.Checksum{Sum: framing.CRC16ARC, Encoding: framing.Hex, Start: true, End: true},
 	}

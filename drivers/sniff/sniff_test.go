@@ -79,13 +79,13 @@ func TestGuesses(t *testing.T) {
 		"NMEA": {times(4, func(i int) string {
 			return nmea(fmt.Sprintf("GPRMC,12351%d,A", i)) + nmea(fmt.Sprintf("GPGGA,12351%d,4807", i))
 		}),
-			"NMEA 0183: 8, which explain 100 % of the bytes", []string{`Start="$|!" End="\r\n"`, `Kind="xor" Encoding="hex" After="*"`}, []string{`sentences ["GPGGA" "GPRMC"]`}},
+			"NMEA 0183: 8, which explain 100 % of the bytes", []string{`<Profile>nmea0183</Profile>`}, []string{`sentences ["GPGGA" "GPRMC"]`}},
 		"NMEA, joined in the middle": {append([]string{"47,A*7F\r\n"}, times(4, func(i int) string { return nmea(fmt.Sprintf("GPRMC,12351%d,A", i)) })...),
 			"NMEA 0183: 4, which explain 100 % of the bytes", nil, nil},
 		"P1": {times(3, func(i int) string {
 			text := fmt.Sprintf("/XMX5\r\n\r\n1-0:1.8.1(%06d*kWh)\r\n!", i)
 			return fmt.Sprintf("%s%04X\r\n", text, framing.CRC16ARC.Of([]byte(text)))
-		}), "DSMR P1 telegrams: 3, which explain 100 % of the bytes", []string{`Start="/" End="!" Trailer="6"`, `Kind="crc16arc" Encoding="hex" Covers="all"`}, nil},
+		}), "DSMR P1 telegrams: 3, which explain 100 % of the bytes", []string{`<Profile>dsmr</Profile>`}, nil},
 		"a scale": {times(6, func(i int) string { return fmt.Sprintf("\x02ST,GS,+%5d kg\r", 100+i) }),
 			`frames from \x02 to \r: 6, which explain 100 % of the bytes`, []string{`<Frame Kind="startend" Start="\x02" End="\r"/>`, `<Message Name="Reading" Match="(?P&lt;value&gt;[+-]?\s*[0-9]+(?:\.[0-9]+)?)">`, `<Field Name="Value" From="value" Type="Float64"/>`}, nil},
 		"STX, ETX and the XOR behind it": {times(6, func(i int) string {

@@ -27,6 +27,13 @@ func (g *Guess) Snippet(c serial.Config) string {
 		}
 		return b.String()
 	}
+	if g.Profile != "" {
+		fmt.Fprintf(&b, `<Device>
+  <Name>Instrument</Name> <Channel>Line1</Channel> <Profile>%s</Profile>
+</Device>
+`, g.Profile)
+		return b.String()
+	}
 	fmt.Fprintf(&b, `<Device>
   <Name>Instrument</Name> <Channel>Line1</Channel>
   <Frame%s/>
