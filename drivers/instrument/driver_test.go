@@ -307,7 +307,10 @@ func TestLateReply(t *testing.T) {
 				}()
 				return
 			}
-			reply(conn, text)
+			go func() {
+				<-time.After(200 * time.Millisecond) // in which the reply of A would come, if B were asked at once
+				reply(conn, text)
+			}()
 		}
 		r.run()
 		b := r.watch("B")
@@ -453,6 +456,82 @@ func TestEcho(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An echo behind noise is no reply either.
+func TestEchoBehindNoise(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="startend" Start="[" End="]\n"/><Command Name="Tare" Send="[T]\n" Ack="^T" Timeout="300"/>`))
+		r.answer = func(line string, conn net.Conn) { reply(conn, "\xFF"+line) }
+		r.run()
+		settle()
+		if s := r.call("Dev#Tare"); s != ua.StatusBadTimeout {
+			t.Error(s)
+		}
+	})
+}
+
+// Who comes into the middle of a line does not take its end for a value.
+func TestJoinInTheMiddle(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Message Name="M"><Field Name="F" Type="Float64"/></Message>`))
+		r.run()
+		settle()
+		f := r.watch("F")
+		r.say("2.5\n12.5\n")
+		wantPrefix(t, f, "Good 12.5")
+	})
+}
+
+// A connection that hangs is told of before it has failed.
+func TestHangingConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, scale))
+		r.run()
+		settle()
+		r.say("\x02ST,GS,+  12.5kg\r")
+		r.hang.Store(int64(3 * time.Second))
+		r.hangUp()
+		after(400 * time.Millisecond)
+		r.want("Weight", good, 12.5)
+		after(500 * time.Millisecond)
+		r.want("Weight", held, 12.5)
+		after(3 * time.Second)
+		r.say("\x02ST,GS,+  13.5kg\r")
+		r.want("Weight", good, 13.5)
+	})
+}
+
+// A device that is back is asked everything at once, and after a command as well.
+func TestEverythingAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(`DemoteAfter="1" TimeSuspend="1000" MaxSuspend="1000" Retries="0"`, `<Frame Kind="delimiter" End="\n"/>
+			<Poll Name="A" Send="A\n" Period="60000"><Field Name="A" Type="Int16"/></Poll><Poll Name="B" Send="B\n" Period="60000"><Field Name="B" Type="Int16"/></Poll>
+			<Command Name="Go" Send="GO\n" Ack="^OK"/>`))
+		n, there := 0, true
+		r.answer = func(line string, conn net.Conn) {
+			if line == "GO\n" {
+				reply(conn, "OK\n")
+			} else if n++; there {
+				reply(conn, fmt.Sprintf("%d\n", n))
+			}
+		}
+		r.run()
+		settle()
+		r.want("B", good, 2)
+		if s := r.call("Dev#Go"); s != good {
+			t.Error(s)
+		}
+		settle()
+		r.want("B", good, 4)
+		r.change(func() { there = false })
+		after(2 * time.Minute)
+		r.want("B", held, 4)
+		r.change(func() { there = true })
+		after(5 * time.Second)
+		r.want("A", good, r.variable("A").Value().Value.Any())
+		r.want("B", good, r.variable("B").Value().Value.Any())
+	})
 }
 
 // On a line that must echo, an echo that is changed or missing is an error: a collision, or a cut wire.

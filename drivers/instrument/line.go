@@ -22,6 +22,7 @@ type line struct {
 	asked     *question // nil: nothing is waited for
 	lastByte  time.Time
 	notBefore time.Time // requests other than a repetition wait until then, for late replies to pass
+	owed      int       // replies that did not come in time and may still come
 	silences  int       // timeouts in a row
 	torn      uint64    // of the scanner, as far as they were counted
 	noise     uint64
@@ -76,7 +77,7 @@ func faultOf(err error) drivers.Fault {
 // attach starts to use a link.
 func (l *line) attach(link drivers.Link) {
 	now := time.Now()
-	l.link, l.lastByte, l.notBefore, l.silences, l.garbage = link, now, time.Time{}, 0, 0
+	l.link, l.lastByte, l.notBefore, l.owed, l.silences, l.garbage = link, now, time.Time{}, 0, 0, 0
 	l.scanner.Join(now)
 	l.total.enter(1)
 }
@@ -261,6 +262,9 @@ func (d *driver) roundTrip(ctx context.Context, q *question, repeated bool) erro
 	l.total.load.Add(time.Since(q.sent), time.Now())
 	if err == nil {
 		d.count(q.unit, replies)
+		if repeated { // the first reply or the second may still be under way
+			l.notBefore = time.Now().Add(min(q.x.timeout, lateReplyGuard))
+		}
 		q.unit.tally.trips.Add(l.lastByte.Sub(q.sent), q.began.Sub(q.sent)-d.onWire(len(q.request)))
 	}
 	return err
@@ -296,6 +300,9 @@ func (d *driver) prepare(ctx context.Context, repeated bool) error {
 		now := time.Now()
 		switch {
 		case !ready.After(now):
+			if !repeated {
+				l.owed = 0
+			}
 			if !l.streams { // what is left belongs to nothing
 				l.total.add(noise, len(l.scanner.Pending()))
 				l.scanner.Sync()
@@ -311,6 +318,15 @@ func (d *driver) prepare(ctx context.Context, repeated bool) error {
 			return err
 		}
 	}
+}
+
+// late notes a reply that nobody waits for any more. Where one came, another one that is owed will come as well.
+func (l *line) late() {
+	l.total.add(lateReplies, 1)
+	if l.owed--; l.owed > 0 {
+		l.notBefore = time.Now().Add(lateReplyGuard)
+	}
+	l.owed = max(0, l.owed)
 }
 
 // absorb takes what is there already.
@@ -371,6 +387,7 @@ func (d *driver) patience(q *question) time.Time {
 func (d *driver) silent(q *question) error {
 	l := &d.line
 	l.notBefore = time.Now().Add(min(q.x.timeout, lateReplyGuard))
+	l.owed++
 	switch {
 	case q.echo == echoOn:
 		d.count(q.unit, echoes)

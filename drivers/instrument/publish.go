@@ -28,7 +28,7 @@ func (d *driver) unasked(f *framing.Frame, body []byte) {
 		}
 	}
 	if late {
-		d.line.total.add(lateReplies, 1)
+		d.line.late()
 		return
 	}
 	d.line.total.add(unmatched, 1)

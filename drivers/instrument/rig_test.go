@@ -111,7 +111,8 @@ type rig struct {
 	space  *addressspace.Space
 	vars   map[string]*addressspace.Variable
 	start  time.Time
-	down   atomic.Bool // dialling fails
+	down   atomic.Bool  // dialling fails
+	hang   atomic.Int64 // how long dialling takes
 	dials  atomic.Int32
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -166,6 +167,9 @@ func (r *rig) bind(c *channel, dial dialer) {
 // dial connects to the instrument.
 func (r *rig) dial(context.Context) (drivers.Link, error) {
 	r.dials.Add(1)
+	if d := time.Duration(r.hang.Load()); d > 0 {
+		<-time.After(d)
+	}
 	if r.down.Load() {
 		return nil, errRefused
 	}
