@@ -154,6 +154,8 @@ func (d *driver) connected(r connection) {
 		d.port.Store(&port)
 	}
 	for _, u := range d.units {
+		u.rejoin.Reset()
+		u.rejoinAt = min(u.rejoinAt, c.opened+rejoinMin)
 		if u.known { // it may be another one now
 			u.identify = u.asks
 		}

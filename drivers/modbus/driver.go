@@ -63,12 +63,14 @@ type unit struct {
 	identity atomic.Pointer[identity]
 	known    bool // it has said who it is, so that it is asked again on a new connection
 	asks     *device
-	fastest  time.Duration // period of its blocks
-	split    bool          // it refused a block
-	learned  bool          // its thinking time has been used
-	gap      int           // that follows from it; 0: not measured
-	noMask   bool          // it does not know function 22
-	noBoth   bool          // it does not know function 23
+	fastest  time.Duration   // period of its blocks
+	split    bool            // it refused a block
+	rejoinAt time.Duration   // when what was split is tried joined again
+	rejoin   drivers.Backoff // until then
+	learned  bool            // its thinking time has been used
+	gap      int             // that follows from it; 0: not measured
+	noMask   bool            // it does not know function 22
+	noBoth   bool            // it does not know function 23
 }
 
 // shape is how a unit is read. One goroutine writes, any may read.
@@ -121,6 +123,7 @@ type block struct {
 	flying  bool          // its request is under way with others
 	alone   bool          // it failed in company, and is tried alone next
 	again   bool          // the link ended during the last read, which is done again on the next one
+	trial   bool          // what was refused before is tried joined again
 	doubt   bool          // the device refused the block once, which it had read before
 	refused bool          // a single tag that the device refuses; it is tried more rarely
 	good    time.Duration // last good read; 0: never
@@ -146,7 +149,9 @@ const (
 	quarantineRetry = time.Minute      // of a tag that the device refuses
 	demandLinger    = 10 * time.Second // polls go on when the last watcher has gone
 	sweepEvery      = 250 * time.Millisecond
-	firstRead       = time.Second // within which every block is read once after the start
+	firstRead       = time.Second      // within which every block is read once after the start
+	rejoinMin       = 10 * time.Minute // after which blocks that were split are tried joined again
+	rejoinMax       = 24 * time.Hour
 	recoverySpread  = time.Second // over which the blocks of a unit that came back are read
 )
 
@@ -221,6 +226,7 @@ func (d *driver) unit(dev *device) *unit {
 		}
 	}
 	u := &unit{id: dev.unit, packager: d.bus.packager(dev.unit),
+		rejoin: drivers.Backoff{Min: rejoinMin, Max: rejoinMax},
 		health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend}}
 	if dev.identify {
 		u.asks, u.identify = dev, dev
@@ -280,6 +286,7 @@ func (d *driver) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		d.rest()
 		d.watch()
+		d.rejoin()
 		d.events()
 		d.dial(ctx)
 		if !d.serve(ctx) {

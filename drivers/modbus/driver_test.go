@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -370,6 +371,33 @@ func TestRefusedBlockIsSplit(t *testing.T) {
 		r.slave.Set(17, modbussim.HoldingRegisters, 2, 3)
 		after(time.Minute)
 		r.want("C", ua.StatusOK, 3)
+	})
+}
+
+// What was split is joined again when the device knows all of it, and nobody notices that this was tried when it does not.
+func TestSplitBlocksAreJoinedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev(`HoldPolls="0"`, everySecond, `<Tag Name="A" Address="h0" Type="UInt16"/>
+			<Tag Name="B" Address="h1" Type="UInt16"/> <Tag Name="C" Address="h2" Type="UInt16"/>`))
+		r.slave.Set(17, modbussim.HoldingRegisters, 0, 1, 2)
+		rec := r.watch("A")
+		bad := r.watch("C")
+		r.run()
+		after(9 * time.Minute)
+		n, before := len(r.driver.blocks), r.slave.Requests()
+		after(6 * time.Minute) // tried once, in vain
+		if extra := r.slave.Requests() - before - 2*360 - 6; len(r.driver.blocks) != n || extra < 1 || extra > 5 {
+			t.Errorf("%d blocks, %d requests more than without a trial", len(r.driver.blocks), extra)
+		}
+		r.slave.Set(17, modbussim.HoldingRegisters, 2, 3)
+		after(30 * time.Minute)
+		if len(r.driver.blocks) != 1 || r.driver.units[0].split {
+			t.Errorf("%d blocks", len(r.driver.blocks))
+		}
+		wantStatuses(t, rec, "0s Good 1")
+		if got := bad.statuses(); len(got) != 2 || !strings.Contains(got[1], "Good 3") {
+			t.Error(got)
+		}
 	})
 }
 

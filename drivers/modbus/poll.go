@@ -71,6 +71,7 @@ func (d *driver) outcome(b *block, data []byte, err error) {
 	}
 	d.spacing(b)
 	b.good, b.cutOff, b.doubt, b.again = max(d.now(), 1), false, false, false
+	b.trial = false
 	if b.refused {
 		b.refused, b.slot.Period = false, b.group.period
 		d.schedule.At(b.slot, b.good+b.slot.Period)
@@ -154,7 +155,7 @@ func (d *driver) failed(b *block, err error) {
 // refuse draws the consequence of a refusal. What could be read before is given a second chance, because some devices
 // refuse everything for a moment. It returns true if the block is gone.
 func (d *driver) refuse(b *block) bool {
-	if b.good > 0 && !b.doubt {
+	if b.good > 0 && !b.doubt && !b.trial {
 		b.doubt = true
 		return false
 	}
@@ -199,6 +200,22 @@ func (d *driver) replan(u *unit) {
 	}
 }
 
+// rejoin tries blocks that were split as they were planned first, because a device may know more registers than it did.
+// When it refuses them again they are split again, which no tag shows.
+func (d *driver) rejoin() {
+	for _, u := range d.units {
+		if !u.split || d.now() < u.rejoinAt || d.bus.link == nil || u.health.State() != drivers.HealthOnline {
+			continue
+		}
+		d.log.Info("blocks that were split are tried joined again", "unit", u.id, "blocks", len(u.blocks))
+		u.split, u.learned = false, false
+		d.replan(u)
+		for _, b := range u.blocks {
+			b.trial = true
+		}
+	}
+}
+
 // split replaces a block that the device refused by smaller ones, which are tried at once.
 func (d *driver) split(b *block) bool {
 	parts := b.extent.split(b.device.tags, b.device.limits)
@@ -207,13 +224,15 @@ func (d *driver) split(b *block) bool {
 	}
 	d.log.Info("device refuses a block, which is split", "unit", b.unit.id, "area", b.area.String(),
 		"from", b.start, "count", b.count, "parts", len(parts))
-	b.unit.split = true
+	if u := b.unit; !u.split {
+		u.split, u.rejoinAt = true, d.now()+u.rejoin.Next()
+	}
 	d.schedule.Remove(b.slot)
 	without := func(list []*block) []*block { return slices.DeleteFunc(list, func(x *block) bool { return x == b }) }
 	d.blocks, b.unit.blocks = without(d.blocks), without(b.unit.blocks)
 	for _, e := range parts {
 		part := d.addBlock(e, b.device, b.group, b.all)
-		part.good = b.good
+		part.good, part.trial = b.good, b.trial
 		d.schedule.At(part.slot, d.now())
 	}
 	d.inherit(b)
