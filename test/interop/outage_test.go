@@ -4,7 +4,9 @@ package interop
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,9 @@ const (
 	overLine = "ns=2;s=Meter.Counter"
 
 	lineBaud = 19200
+
+	altitude = "ns=2;s=Receiver.Altitude"
+	nmeaBaud = 4800
 )
 
 // patience is how long a test waits for anything that must happen.
@@ -56,7 +61,9 @@ type cable struct {
 
 func newCable(t *testing.T, s ptyline.Settings) *cable {
 	t.Helper()
-	s.Character = ptyline.Rate(lineBaud, 11)
+	if s.Character == 0 {
+		s.Character = ptyline.Rate(lineBaud, 11)
+	}
 	c := &cable{t: t, settings: s, name: filepath.Join(t.TempDir(), "port")}
 	c.plug()
 	t.Cleanup(c.unplug)
@@ -83,7 +90,7 @@ func (c *cable) unplug() {
 }
 
 // plant holds a value for two polls, so that the client's samples, which are as far apart as polls, see it held.
-func plant(port int, line string) string {
+func plant(port int, line, antenna string) string {
 	return fmt.Sprintf(`<EdgeUa>
 	<Listeners Enabled="1"/>
 	<Channel><Name>Ethernet</Name> %s</Channel>
@@ -97,7 +104,56 @@ func plant(port int, line string) string {
 		<Timeout>300</Timeout> <TimeSuspend>1000</TimeSuspend> <MaxSuspend>1000</MaxSuspend>
 		<Group Name="Fast" Period="500"><Tag Name="Counter" Address="300001" Type="UInt16"/></Group>
 	</Device>
-	</EdgeUa>`, tcpChannel(port), line, lineBaud)
+	<Channel><Name>Antenna</Name> <Type>Serial</Type> <Port>%s</Port> <BaudRate>%d</BaudRate></Channel>
+	<Device><Name>Receiver</Name> <Channel>Antenna</Channel> <Profile>nmea0183</Profile> <SilenceTimeout>1000</SilenceTimeout></Device>
+	</EdgeUa>`, tcpChannel(port), line, lineBaud, antenna, nmeaBaud)
+}
+
+// receiver speaks NMEA 0183 into a line, as a receiver of satellites does, four sentences a second.
+type receiver struct {
+	stopped chan struct{}
+	done    chan error
+}
+
+func startReceiver(t *testing.T, port string) *receiver {
+	t.Helper()
+	f, err := os.OpenFile(port, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{stopped: make(chan struct{}), done: make(chan error, 1)}
+	go func() { r.done <- errors.Join(r.speak(f), f.Close()) }()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *receiver) speak(w io.Writer) error {
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for height := 500; ; height++ {
+		sentence := fmt.Sprintf("GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,%d.4,M,46.9,M,,", height)
+		sum := byte(0)
+		for i := range len(sentence) {
+			sum ^= sentence[i]
+		}
+		if _, err := fmt.Fprintf(w, "$%s*%02X\r\n", sentence, sum); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-r.stopped:
+			return nil
+		}
+	}
+}
+
+func (r *receiver) stop() {
+	select {
+	case <-r.stopped:
+	default:
+		close(r.stopped)
+		<-r.done // an antenna that was unplugged says so
+	}
 }
 
 // logbook is what a subscribed client sees, and what was done to the plant.
@@ -220,15 +276,17 @@ func TestOutages(t *testing.T) {
 	line := newCable(t, ptyline.Settings{})
 	ethernet := startSlave(t, bin, "tcp", strconv.Itoa(port))
 	meter := startSlave(t, bin, "rtu", line.Far(), strconv.Itoa(lineBaud))
-	g := newGateway(t, setup{edge: plant(port, line.name)})
+	antenna := newCable(t, ptyline.Settings{Character: ptyline.Rate(nmeaBaud, 10)})
+	satellites := startReceiver(t, antenna.Far())
+	g := newGateway(t, setup{edge: plant(port, line.name, antenna.name)})
 	g.serve()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	c := g.visit(ctx, "Basic256Sha256", ua.MessageSecurityModeSignAndEncrypt, nil)
-	for _, node := range []string{overTCP, overLine} {
+	for _, node := range []string{overTCP, overLine, altitude} {
 		waitStatus(ctx, t, c, node, true, patience)
 	}
-	book := subscribe(ctx, t, c, overTCP, overLine)
+	book := subscribe(ctx, t, c, overTCP, overLine, altitude)
 	book.settled()
 
 	book.done("TCP slave killed")
@@ -253,6 +311,24 @@ func TestOutages(t *testing.T) {
 	line.plug()
 	startSlave(t, bin, "rtu", line.Far(), strconv.Itoa(lineBaud))
 	book.await(overLine, "Good")
+
+	book.done("receiver silent")
+	satellites.stop()
+	book.await(altitude, "UncertainLastUsableValue")
+	book.done("receiver speaks again")
+	satellites = startReceiver(t, antenna.Far())
+	book.await(altitude, "Good")
+
+	book.done("receiver unplugged")
+	antenna.unplug()
+	book.await(altitude, "UncertainNoCommunicationLastUsableValue", "BadNoCommunication")
+	satellites.stop()
+	book.done("receiver plugged in again, and switched off")
+	antenna.plug()
+	book.await(altitude, "BadWaitingForInitialData")
+	book.done("receiver switched on")
+	startReceiver(t, antenna.Far())
+	book.await(altitude, "Good")
 	g.stop(10 * time.Second)
 	t.Logf("\n%s", book)
 }
