@@ -242,7 +242,7 @@ func TestLook(t *testing.T) {
 			`[read as order from i0 from i1] [Float32 ABCD -2.417941e-41 231] [Float32 CDAB 231.5 2.417941e-41] [Int32 ABCD -2147466393 1130823680] ` +
 			`[Int32 CDAB 1130856448 17255] [UInt32 ABCD 2147500903 1130823680] [UInt32 CDAB 1130856448 17255]]`},
 		{Item{Address: "h20", Type: "Int16"}, false, `[[address hex UInt16 Int16 text] [(h19) exception 2, illegal data address] [h20 0028 40 40 .(] ` +
-			`[(h21) exception 2, illegal data address] [read as order from h19 from h20 from h21] [Int16 ABCD - 40 -] [Int16 CDAB - 40 -]]`},
+			`[(h21) exception 2, illegal data address] [read as order from h19 from h20 from h21] [Int16 ABCD - 40 -]]`},
 		{Item{Address: "i3", Type: "Float32", Order: "CDAB"}, false, `[[address hex UInt16 Int16 text] [(i2) 0000 0 0 ..] [i3 4088 16520 16520 @.] ` +
 			`[i4 exception 2, illegal data address] [(i5) exception 2, illegal data address] [read as order from i2 from i3 from i4] [Float32 CDAB 4.25 - -]]`},
 		{Item{Address: "40101", Addressing: "modicon5", Type: "String", Length: 5, Order: "ABCD"}, false, `"EM24-0815"`},
@@ -339,6 +339,13 @@ func TestIdentify(t *testing.T) {
 	facts, err = Identify(t.Context(), slave(t, m), 17)
 	if text := fmt.Sprint(facts); err != nil || !strings.Contains(text, "{identification (43/14) not known to the device} {server id (17) not known to the device} "+
 		"{exception status (7) exception 2, illegal data address}") {
+		t.Error(text, err)
+	}
+	m.Script(nil, modbussim.Drop, modbussim.Drop)
+	master := slave(t, m)
+	master.Timeout = 300 * time.Millisecond
+	facts, err = Identify(t.Context(), master, 17)
+	if text := fmt.Sprint(facts); err != nil || !strings.Contains(text, "{identification (43/14) no reply in time} {server id (17) not known") {
 		t.Error(text, err)
 	}
 	if _, err := Identify(t.Context(), slave(t, m), 18); err == nil {

@@ -23,16 +23,13 @@ const (
 )
 
 // Identify asks a unit for everything that it can say about itself. A unit that does not know a function says so, which
-// is a fact as well. The error is of a unit that does not answer.
+// is a fact as well, and some answer such a request with silence. The error is of a unit that answers nothing.
 func Identify(ctx context.Context, m *modbus.Master, unit byte) ([]Fact, error) {
 	// A read comes first, which tells whether the line gives back what is sent: some of the answers below equal their request.
 	if _, err := m.Read(ctx, unit, modbus.HoldingRegisters, 0, 1); silent(err) {
 		return nil, err
 	}
 	plate, err := m.Plate(ctx, unit)
-	if silent(err) {
-		return nil, err
-	}
 	var facts []Fact
 	for _, row := range plate {
 		facts = append(facts, Fact{row[0], row[1]})

@@ -164,9 +164,14 @@ func readings(typ string, order string, all bool, count int) []reading {
 		}
 	}
 	orders := []string{"ABCD", "CDAB"}
+	narrow := typ != "" && !strings.HasSuffix(typ, "32") && !strings.Contains(typ, "64") && !strings.HasPrefix(typ, "Mod10k") // there are no words to swap
 	switch {
 	case order != "":
 		orders = []string{order}
+	case narrow && all:
+		orders = []string{"ABCD", "BADC"}
+	case narrow:
+		orders = orders[:1]
 	case all:
 		orders = []string{"ABCD", "BADC", "CDAB", "DCBA"}
 	}
