@@ -355,32 +355,33 @@ func TestReload_WhatFailsChangesNothing(t *testing.T) {
 	}
 }
 
-// The connections of a changed endpoint end, a client that was called is called
-// again, and a session goes on where it was.
+// The connections of a changed endpoint end, and a client that was called is
+// called again; one that has not answered yet is served under the new settings.
 func TestReload_ReopenedEndpoint(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	p, q := newPhone(t), newPhone(t)
-	a, b := newURL(t), newURL(t)
-	calls := func(url string) string { return "<ReverseConnect><Url>" + url + "</Url></ReverseConnect>" }
-	main := endpointsFile(calls(p.url()), a)
-	second := endpointsFile(calls(q.url()), b)
-	block := second[strings.Index(second, "<UaEndpoint>"):strings.Index(second, "<UserIdentityTokens>")]
-	main = strings.Replace(main, "<UserIdentityTokens>", block+"<UserIdentityTokens>", 1)
+	p, parked := newPhone(t), newPhone(t)
+	a := newURL(t)
+	main := endpointsFile("<ReverseConnect><Url>"+p.url()+"</Url><Url>"+parked.url()+"</Url></ReverseConnect>", a)
 	g := startCalling(t, main, "<EdgeUa/>")
 	defer g.stop()
-	open, waiting, other := p.answer(), visit(t, a), q.answer()
-	g.reload(reloaded, map[string]string{"TcUaServerConfig.xml": strings.Replace(main, "</UaEndpoint>", "<CreateSignatureWithChain>true</CreateSignatureWithChain></UaEndpoint>", 1)})
-	select {
-	case <-waiting.Ended():
-	case <-time.After(10 * time.Second):
-		t.Error("the connection goes on")
+	called, direct, waits := p.answer(), visit(t, a), parked.answer()
+	reverse, err := uaclient.Open(t.Context(), called.Conn, uaclient.Options{
+		EndpointURL: a, SecurityPolicyURI: ua.SecurityPolicyURINone, Mode: ua.MessageSecurityModeNone, ApplicationURI: "urn:test:client", SessionName: "called",
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := open.Read(make([]byte, 1)); err == nil {
-		t.Error("the client that was called still has its socket")
+	g.reload(reloaded, map[string]string{"TcUaServerConfig.xml": strings.Replace(main, "</UaEndpoint>", "<CreateSignatureWithChain>true</CreateSignatureWithChain></UaEndpoint>", 1)})
+	for name, c := range map[string]*uaclient.Client{"direct": direct, "reverse": reverse} {
+		select {
+		case <-c.Ended():
+		case <-time.After(10 * time.Second):
+			t.Errorf("the %s connection goes on", name)
+		}
+		_ = c.Close(t.Context())
 	}
 	p.answer()
-	if all, err := uaclient.Endpoints(t.Context(), other.Conn, other.hello.EndpointURL); err != nil || len(all) == 0 {
-		t.Errorf("the client of the other endpoint: %v", err)
+	if all, err := uaclient.Endpoints(t.Context(), waits.Conn, waits.hello.EndpointURL); err != nil || len(all) == 0 {
+		t.Errorf("the client that had not answered: %v", err)
 	}
-	_ = waiting.Close(t.Context())
 }
