@@ -525,7 +525,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		settle()
 		r.want("B", good, 4)
 		r.change(func() { there = false })
-		after(2 * time.Minute)
+		after(90 * time.Second)
 		r.want("B", held, 4)
 		r.change(func() { there = true })
 		after(5 * time.Second)
