@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
 	"github.com/edgeua/edgeua/addressspace"
+	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
@@ -98,4 +100,48 @@ func TestRTUOverPTY(t *testing.T) {
 	if err := <-served; err == nil {
 		t.Error("the slave still has a line")
 	}
+}
+
+// A port that is unplugged shows on its tags, and is used again when it is back, whatever it is called then: the path, as
+// those below /dev/serial/by-id, is followed each time.
+func TestReplugOverPTY(t *testing.T) {
+	slave := modbussim.NewMap()
+	slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+	path := filepath.Join(t.TempDir(), "by-id")
+	plug := func() (unplug func()) {
+		far, near, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		far = pollable(t, far)
+		served := make(chan error, 1)
+		go func() { served <- modbussim.ServeRTU(t.Context(), far, slave) }()
+		if err := os.Symlink(near.Name(), path); err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			if err := errors.Join(os.Remove(path), far.Close(), near.Close()); err != nil {
+				t.Error(err)
+			}
+			<-served
+		}
+	}
+	unplug := plug()
+	r := &rig{t: t, slave: slave, done: make(chan struct{})}
+	c := parseGood(t, RTU(), `<Channel Name="Line1" Type="ModbusRtu" Port="`+path+`"/>`+dev(`Timeout="100" Retries="0" HoldPolls="0"`, `Period="20"`, oneTag))
+	r.bind(c, c.wiring())
+	r.driver.connect.backoff = drivers.Backoff{Min: 10 * time.Millisecond, Max: 20 * time.Millisecond}
+	r.run()
+	for value := range uint16(3) {
+		slave.Set(17, modbussim.HoldingRegisters, 0, value)
+		awaitStatus(t, r.variable("T"), true)
+		unplug()
+		if dv := awaitStatus(t, r.variable("T"), false); dv.Status != ua.StatusBadNoCommunication || !dv.Value.IsNull() {
+			t.Errorf("unplugged: %v %v", dv.Status, dv.Value.Any())
+		}
+		unplug = plug()
+	}
+	awaitStatus(t, r.variable("T"), true)
+	r.stop()
+	unplug()
 }

@@ -52,8 +52,12 @@ type port struct {
 const anyRate = 38400
 
 // Open opens and sets up a port, for this process alone.
-func Open(c Config) (drivers.Link, error) {
-	name, err := resolve(c.Port, "/sys")
+func Open(c Config) (drivers.Link, error) { return openBelow(c, "/sys", "/dev") }
+
+// openBelow does so where the kernel shows its devices in sys and their files are in dev. The name is looked up each time:
+// an adapter that was unplugged may come back under another one.
+func openBelow(c Config, sys, dev string) (drivers.Link, error) {
+	name, err := resolve(c.Port, sys, dev)
 	if err != nil {
 		return nil, err
 	}

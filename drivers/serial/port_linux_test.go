@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -323,4 +324,45 @@ func TestReceiveIsExactAndCanBeInterrupted(t *testing.T) {
 			t.Error("the end does not show")
 		}
 	})
+}
+
+// An adapter that is unplugged and comes back under another name is found again by what it is.
+func TestReplugUnderAnotherName(t *testing.T) {
+	sys, dev := t.TempDir(), t.TempDir()
+	far, c := openPTY(t)
+	plugged := func(tty, pts string) {
+		plug(t, sys, tty, "0403", "6001", "A1")
+		if err := os.Symlink(pts, filepath.Join(dev, tty)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plugged("ttyUSB0", c.Port)
+	c.Port = "usb:0403:6001:A1"
+	l, err := openBelow(c, sys, dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(far.Close(), os.RemoveAll(filepath.Join(sys, "class/tty/ttyUSB0"))); err != nil { // unplugged
+		t.Fatal(err)
+	}
+	for ok := true; ok; {
+		_, ok = next(t, l)
+	}
+	_ = l.Close()
+	if l, err := openBelow(c, sys, dev); err == nil {
+		_ = l.Close()
+		t.Fatal("there is no adapter")
+	}
+	far, again := openPTY(t)
+	plugged("ttyUSB3", again.Port)
+	if l, err = openBelow(c, sys, dev); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := far.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if chunk, _ := next(t, l); string(chunk.Data) != "x" {
+		t.Errorf("%q", chunk.Data)
+	}
 }

@@ -33,8 +33,9 @@ func fourDigits(s string) bool {
 	return err == nil && len(s) == 4
 }
 
-// resolve finds the device file of a port. sys is where the kernel shows its devices, usually /sys.
-func resolve(port, sys string) (string, error) {
+// resolve finds the device file of a port. sys is where the kernel shows its devices, usually /sys, and dev where their
+// files are.
+func resolve(port, sys, dev string) (string, error) {
 	text, ok := strings.CutPrefix(port, "usb:")
 	if !ok {
 		return port, nil
@@ -58,7 +59,7 @@ func resolve(port, sys string) (string, error) {
 	case 0:
 		return "", fmt.Errorf("no adapter %s is plugged in", port)
 	case 1:
-		return "/dev/" + found[0], nil
+		return filepath.Join(dev, found[0]), nil
 	}
 	return "", fmt.Errorf("%d ports fit %s (%s); add the serial number, or use /dev/serial/by-id", len(found), port, strings.Join(found, ", "))
 }

@@ -39,7 +39,7 @@ func TestPortsByUSBIdentity(t *testing.T) {
 		"/dev/ttyS0": "/dev/ttyS0", "usb:0403:6001:A2": "/dev/ttyUSB1", "usb:067B:2303": "/dev/ttyUSB2",
 		"usb:0403:6001": "2 ports fit", "usb:0403:6001:A3": "no adapter", "usb:1111:2222": "no adapter", "usb:x": "four hexadecimal digits",
 	} {
-		got, err := resolve(port, sys)
+		got, err := resolve(port, sys, "/dev")
 		if err != nil {
 			got = err.Error()
 		}
@@ -51,11 +51,11 @@ func TestPortsByUSBIdentity(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(sys, "class/tty/ttyUSB1")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := resolve("usb:0403:6001:A2", sys); err == nil {
+	if _, err := resolve("usb:0403:6001:A2", sys, "/dev"); err == nil {
 		t.Error("unplugged, but found")
 	}
 	plug(t, sys, "ttyUSB7", "0403", "6001", "A2")
-	if got, err := resolve("usb:0403:6001:A2", sys); got != "/dev/ttyUSB7" {
+	if got, err := resolve("usb:0403:6001:A2", sys, "/dev"); got != "/dev/ttyUSB7" {
 		t.Error(got, err)
 	}
 }
