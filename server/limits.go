@@ -32,7 +32,7 @@ type Limits struct {
 	MaxHandshakeChunkCount   uint32        // before that: 4
 	MaxResponseSize          uint32        // bytes of one response before encryption: 4 MiB
 	ResponseBytesTotal       int64         // responses over 64 KiB that clients have not taken, all channels: 8 MiB
-	ReassemblyBytesTotal     int64         // incomplete messages of all channels: 8 MiB
+	ReassemblyBytesTotal     int64         // incomplete messages of all channels: 8 MiB, and at least MaxMessageSize
 	UnauthenticatedBytes     int64         // frames of strangers, all channels: 256 KiB
 	Handshakes               securechannel.HandshakeConfig
 	Encoding                 uabinary.Limits // 64 KiB Strings, 512 KiB ByteStrings, 65535 elements, 4 MiB in all
@@ -65,7 +65,7 @@ type Limits struct {
 	MaxBrowseResults         int // references per Browse operation: 1000
 	MaxBrowseBytes           int // results of one Browse call, bytes: 1 MiB
 	MaxContinuationPoints    int // per Session: 10
-	MaxContinuationPointsAll int // all Sessions: 100
+	MaxContinuationPointsAll int // all Sessions: 100, and at least MaxContinuationPoints
 
 	// Subscriptions and MonitoredItems.
 	MaxSubscriptions                 int           // all Sessions: 40
@@ -121,7 +121,7 @@ func (l *Limits) transportDefaults() {
 	or(&l.MaxHandshakeChunkCount, 4)
 	or(&l.MaxResponseSize, 4<<20)
 	or(&l.ResponseBytesTotal, 8<<20)
-	or(&l.ReassemblyBytesTotal, 8<<20)
+	or(&l.ReassemblyBytesTotal, max(8<<20, int64(l.MaxMessageSize)))
 	or(&l.UnauthenticatedBytes, 256<<10)
 	or(&l.Encoding.MaxStringLength, 64<<10)
 	or(&l.Encoding.MaxByteStringLength, 512<<10)
@@ -156,7 +156,7 @@ func (l *Limits) operationDefaults() {
 	or(&l.MaxBrowseResults, 1000)
 	or(&l.MaxBrowseBytes, 1<<20)
 	or(&l.MaxContinuationPoints, 10)
-	or(&l.MaxContinuationPointsAll, 100)
+	or(&l.MaxContinuationPointsAll, max(100, l.MaxContinuationPoints))
 }
 
 func (l *Limits) subscriptionDefaults() {

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/gopcua/opcua/id"
@@ -330,4 +332,48 @@ func acknowledged(s *stage) string {
 	defer p.Close()
 	size, _ := p.Conn.PeerLimits()
 	return fmt.Sprint(size)
+}
+
+// TestElements_LargeLimits asks for more than the gateway has on its own: what is promised to a single client is kept,
+// with the values of the SDK behind the original.
+func TestElements_LargeLimits(t *testing.T) {
+	main := stageFile()
+	for _, name := range []string{"MaxAlloc", "MaxByteStringLength", "MaxMessageSize"} {
+		main.Set("UaServerConfig/Serializer/"+name, "16777216")
+	}
+	main.Set("UaServerConfig/MaxBrowseContinuationPoints", "150")
+	dir := t.TempDir()
+	ownFiles(t, dir)
+	s, err := openStage(t, dir, main.String(), deaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := s.visitor()
+	defer p.leave()
+	results, code := p.browse(200, 1)
+	p.ok(code)
+	if n := slices.IndexFunc(results, func(r uabinary.BrowseResult) bool { return len(r.ContinuationPoint) == 0 }); n != 150 {
+		t.Errorf("%d continuation points", n)
+	}
+	req := &uabinary.WriteRequest{NodesToWrite: []uabinary.WriteValue{{
+		NodeID: uabinary.StringID(1, "x"), AttributeID: ua.AttributeIDValue,
+		Value: uabinary.DataValue{Value: uabinary.VariantOf(make([]byte, 12<<20))},
+	}}}
+	req.RequestHeader.AuthenticationToken = p.token
+	body := uabinary.AppendMessage(nil, req)
+	for p.RequestID++; len(body) > 60_000; body = body[60_000:] {
+		if err := p.Send(uatcp.TypeMessage, uatcp.Intermediate, p.RequestID, body[:60_000]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Send(uatcp.TypeMessage, uatcp.Final, p.RequestID, body); err != nil {
+		t.Fatal(err)
+	}
+	_, answer, err := p.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind := uabinary.NewReader(answer, nil).MessageType(); kind != id.WriteResponse_Encoding_DefaultBinary {
+		t.Errorf("12 MiB are answered with message %d", kind)
+	}
 }
