@@ -14,7 +14,7 @@ import (
 type Limits struct {
 	// Transport and SecureChannel.
 	MaxConnections           int           // TransportConnections together, of which those of Listen are refused beyond it: 40
-	MaxConnectionsPerAddress int           // of Listen, per remote address or IPv6 /64: 10
+	MaxConnectionsPerAddress int           // of Listen, per remote address or IPv6 /64: a quarter of MaxConnections, at least 10
 	AcceptRate               float64       // accepted connections per second: 10; half of it from one address or IPv6 /64
 	AcceptBurst              int           // accepted at once after a pause: 20
 	MaxSecureChannels        int           // all channels, reverse ones too: MaxSessions + 1
@@ -103,7 +103,7 @@ func (l Limits) withDefaults() Limits {
 func (l *Limits) transportDefaults() {
 	or(&l.MaxSessions, 20)
 	or(&l.MaxConnections, 40)
-	or(&l.MaxConnectionsPerAddress, 10)
+	or(&l.MaxConnectionsPerAddress, max(10, l.MaxConnections/4))
 	or(&l.AcceptRate, 10)
 	or(&l.AcceptBurst, 20)
 	or(&l.MaxSecureChannels, l.MaxSessions+1)

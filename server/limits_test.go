@@ -10,6 +10,18 @@ import (
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
+// What a single client is promised is not cut by what all of them share.
+func TestLimits_SharesFollow(t *testing.T) {
+	small := Limits{}.withDefaults()
+	if small.MaxConnectionsPerAddress != 10 || small.MaxContinuationPointsAll != 100 || small.ReassemblyBytesTotal != 8<<20 {
+		t.Errorf("%+v", small)
+	}
+	large := Limits{MaxConnections: 120, MaxContinuationPoints: 500, MaxMessageSize: 16 << 20}.withDefaults()
+	if large.MaxConnectionsPerAddress != 30 || large.MaxContinuationPointsAll != 500 || large.ReassemblyBytesTotal != 16<<20 {
+		t.Errorf("%+v", large)
+	}
+}
+
 // items creates n MonitoredItems in a new Subscription and returns the worst
 // of their results.
 func (c *client) items(n int, queue uint32) (worst ua.StatusCode, revised uint32, sampling float64) {
