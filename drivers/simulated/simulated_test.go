@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -200,6 +201,38 @@ func TestAround_ValuesAndWrites(t *testing.T) {
 			t.Error("a read-only tag can be written")
 		}
 	})
+}
+
+// The place where the device will be is left alone.
+func TestAround_OpensNoLink(t *testing.T) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	here := fmt.Sprintf("Host='127.0.0.1' TcpPort='%d'", l.Addr().(*net.TCPAddr).Port)
+	vars := run(t, strings.Replace(boiler("Simulated='1'", ""), "Host='192.0.2.1'", here, 1))
+	changed := make(signalled, 1)
+	vars["Boiler.Temp"].Watch(changed)
+	for range 3 { // the link would be opened before the first of them
+		<-changed
+	}
+	if err := l.SetDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := l.Accept(); err == nil {
+		t.Error("somebody connects: ", conn.RemoteAddr())
+	}
+}
+
+// signalled hears of changes.
+type signalled chan struct{}
+
+func (s signalled) Changed(*addressspace.Variable, *uabinary.DataValue) {
+	select {
+	case s <- struct{}{}:
+	default:
+	}
 }
 
 func TestAround_Good(t *testing.T) {

@@ -108,7 +108,7 @@ func TestScan(t *testing.T) {
 func TestScan_Devices(t *testing.T) {
 	t.Run("short requests", func(t *testing.T) {
 		m := registers()
-		m.Set(17, modbussim.HoldingRegisters, 0, make([]uint16, 200)...)
+		m.Set(17, modbussim.HoldingRegisters, 0, make([]uint16, 1000)...)
 		asked := 0
 		m.Refuse = func(_ byte, pdu []byte) byte {
 			asked++
@@ -121,12 +121,12 @@ func TestScan_Devices(t *testing.T) {
 			return 0
 		}
 		s := scan(17)
-		s.Areas = s.Areas[1:3]
+		s.Areas, s.To = s.Areas[1:3], 999
 		found, err := s.Run(t.Context(), slave(t, m))
-		if err != nil || summary(found) != "17[]: not known to the device; h0 to h199; " {
+		if err != nil || summary(found) != "17[]: not known to the device; h0 to h999; " {
 			t.Error(summary(found), err)
 		}
-		if asked > 40 {
+		if asked > 90 {
 			t.Errorf("%d requests: the length that was accepted has not been learned", asked)
 		}
 	})

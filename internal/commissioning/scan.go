@@ -61,6 +61,7 @@ type scanner struct {
 	done, total int
 	patience    time.Duration // the Timeout of a unit that is there
 	last        time.Time     // of a request
+	longest     int           // request that was granted in the block at work
 }
 
 // deafUnits is how many units in a row must answer before it is believed that the device looks at none.
@@ -174,8 +175,9 @@ func (w *scanner) area(ctx context.Context, u *Unit, f *Findings) {
 	block := most
 	for at := w.From; at <= w.To && f.Note == ""; {
 		n := min(block, w.To+1-at)
-		if !w.block(ctx, u, f, at, n) && n > 1 && f.whole(at, n) {
-			block = n / 2 // it was only too long
+		w.longest = 0
+		if !w.block(ctx, u, f, at, n) && f.whole(at, n) {
+			block = w.longest // it was only too long
 		}
 		at += n
 	}
@@ -199,6 +201,7 @@ func (w *scanner) block(ctx context.Context, u *Unit, f *Findings, at, n int) bo
 	doing := fmt.Sprintf("unit %d, %s %d", u.ID, f.Area, at)
 	switch fault := modbus.FaultOf(err); {
 	case err == nil:
+		w.longest = max(w.longest, n)
 		for i := range n {
 			f.add(at+i, wordAt(f.Area, data, i))
 		}
