@@ -3,7 +3,7 @@ package modbus
 import (
 	"context"
 	"errors"
-	"hash/fnv"
+	"hash/crc32"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -150,6 +150,7 @@ const (
 	demandLinger    = 10 * time.Second // polls go on when the last watcher has gone
 	sweepEvery      = 250 * time.Millisecond
 	firstRead       = time.Second      // within which every block is read once after the start
+	probePatience   = time.Second      // after which a probe no longer waits for what is due
 	rejoinMin       = 10 * time.Minute // after which blocks that were split are tried joined again
 	rejoinMax       = 24 * time.Hour
 	recoverySpread  = time.Second // over which the blocks of a unit that came back are read
@@ -256,24 +257,33 @@ func (d *driver) addBlock(e extent, dev *device, g *group, all []*point) *block 
 	b.unit.blocks = append(b.unit.blocks, b)
 	b.unit.measure()
 	if !g.subscribed {
-		d.begin(b)
+		d.begin(b, time.Duration(b.share()*float64(firstRead)))
 	}
 	return b
 }
 
-// begin schedules a block for the first time. Without a given phase the blocks of all devices are spread over their
-// period, the same way at each start; so that slow ones do not show nothing for long they have an early first read.
-func (d *driver) begin(b *block) {
-	if b.group.phase >= 0 {
-		d.schedule.At(b.slot, b.group.phase)
-		return
+// begin schedules a block, which so far was not. Without a given phase the blocks of all devices are spread over their
+// period, the same way at each start, also when a client begins to watch them all at once. The first reading comes earlier:
+// at the start soon, so that slow ones do not show nothing for long, and when somebody begins to watch, at once.
+func (d *driver) begin(b *block, first time.Duration) {
+	phase := b.group.phase
+	if phase < 0 {
+		phase = time.Duration(b.share() * float64(b.group.period))
 	}
-	h := fnv.New32a()
-	h.Write([]byte{b.unit.id, byte(b.area), byte(b.start >> 8), byte(b.start)})
-	h.Write([]byte(b.device.name))
-	share := float64(h.Sum32()) / (1 << 32)
-	d.schedule.At(b.slot, time.Duration(share*float64(b.group.period)))
-	d.schedule.Hasten(b.slot, time.Duration(share*float64(firstRead)))
+	running := !d.start.IsZero()
+	if running && d.now() > phase {
+		phase += (d.now() - phase + b.group.period - 1) / b.group.period * b.group.period
+	}
+	d.schedule.At(b.slot, phase)
+	if running || b.group.phase < 0 {
+		d.schedule.Hasten(b.slot, first)
+	}
+}
+
+// share is a number from 0 to 1 that differs from block to block.
+func (b *block) share() float64 {
+	sum := crc32.ChecksumIEEE(append([]byte(b.device.name), b.unit.id, byte(b.area), byte(b.start>>8), byte(b.start)))
+	return float64(sum) / (1 << 32)
 }
 
 func (d *driver) now() time.Duration { return time.Since(d.start) }
@@ -335,6 +345,9 @@ func (d *driver) serve(ctx context.Context) bool {
 		}
 	}
 	d.burst = 0
+	if d.overdueProbe(now) && d.probe(ctx, now) {
+		return true
+	}
 	if due {
 		if d.several(next.Item) {
 			d.stream(ctx)

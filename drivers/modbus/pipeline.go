@@ -54,7 +54,7 @@ func (d *driver) stream(ctx context.Context) {
 // launches sends what is due as far as there is room; false if nothing was to be sent or somebody else comes first.
 func (d *driver) launches() (more bool) {
 	for len(d.bus.flights) < d.bus.window && d.bus.link != nil {
-		if d.held != nil || len(d.writes) > 0 {
+		if d.held != nil || len(d.writes) > 0 || d.overdueProbe(d.now()) {
 			return more
 		}
 		if b := d.firstAsked(); b != nil {

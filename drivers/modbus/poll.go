@@ -313,6 +313,13 @@ func (d *driver) probe(ctx context.Context, now time.Duration) bool {
 	return false
 }
 
+// overdueProbe tells whether a demoted unit has waited long for its probe, because the bus is always busy.
+func (d *driver) overdueProbe(now time.Duration) bool {
+	return d.bus.link != nil && slices.ContainsFunc(d.units, func(u *unit) bool {
+		return u.health.State() == drivers.HealthDemoted && u.health.ProbeAt()+probePatience <= now && len(u.blocks) > 0
+	})
+}
+
 // cost is the size of the reply in bytes.
 func (b *block) cost() int {
 	if b.area.bits() {
@@ -357,7 +364,7 @@ func (d *driver) resume() {
 			continue
 		}
 		if !b.slot.Scheduled() {
-			d.schedule.At(b.slot, d.now())
+			d.begin(b, d.now())
 		} else if b.idle != 0 {
 			d.schedule.Hasten(b.slot, d.now())
 		}
