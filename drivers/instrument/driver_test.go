@@ -327,6 +327,32 @@ func TestLateReply(t *testing.T) {
 		if r.driver.line.total.get(lateReplies) == 0 {
 			t.Error("no late reply was seen")
 		}
+		r.stop()
+		after(time.Second) // until the last reply was not heard
+	})
+}
+
+// The first reply, late, answers the repetition; the reply to the repetition must not answer the next poll.
+func TestReplyToARepetition(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, dev(``, strings.Replace(polled, `Name="B" Send="B?\r\n" Period="1000" Timeout="300"`, `Name="B" Send="B?\r\n" Period="60000" Timeout="1000"`, 1)))
+		r.answer = func(line string, conn net.Conn) {
+			delay, text := 450*time.Millisecond, "1\r\n"
+			if line == "B?\r\n" {
+				delay, text = 500*time.Millisecond, "2\r\n"
+			}
+			go func() {
+				<-time.After(delay)
+				reply(conn, text)
+			}()
+		}
+		r.run()
+		b := r.watch("B")
+		after(3 * time.Second)
+		r.want("A", good, 1)
+		wantPrefix(t, b, "Good 2")
+		r.stop()
+		after(time.Second) // until the last reply was not heard
 	})
 }
 

@@ -263,7 +263,7 @@ func (d *driver) roundTrip(ctx context.Context, q *question, repeated bool) erro
 	if err == nil {
 		d.count(q.unit, replies)
 		if repeated { // the first reply or the second may still be under way
-			l.notBefore = time.Now().Add(min(q.x.timeout, lateReplyGuard))
+			l.guard(q)
 		}
 		q.unit.tally.trips.Add(l.lastByte.Sub(q.sent), q.began.Sub(q.sent)-d.onWire(len(q.request)))
 	}
@@ -318,6 +318,11 @@ func (d *driver) prepare(ctx context.Context, repeated bool) error {
 			return err
 		}
 	}
+}
+
+// guard keeps the line silent for as long as the reply to a repetition may take after the late reply to the first request.
+func (l *line) guard(q *question) {
+	l.notBefore = time.Now().Add(min(q.x.timeout+patience, lateReplyGuard))
 }
 
 // late notes a reply that nobody waits for any more. Where one came, another one that is owed will come as well.
@@ -386,7 +391,7 @@ func (d *driver) patience(q *question) time.Time {
 // silent names what happened when time is up. A reply may still come, and must not answer another request.
 func (d *driver) silent(q *question) error {
 	l := &d.line
-	l.notBefore = time.Now().Add(min(q.x.timeout, lateReplyGuard))
+	l.guard(q)
 	l.owed++
 	switch {
 	case q.echo == echoOn:
