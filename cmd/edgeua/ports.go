@@ -64,13 +64,6 @@ func (p *ports) end(s socket) {
 	delete(p.open, s)
 }
 
-// closeAll closes what no crew has taken over.
-func (p *ports) closeAll() {
-	for s := range p.open {
-		p.end(s)
-	}
-}
-
 // portChange is a change of the ports that is ready: what is new is bound.
 type portChange struct {
 	ports  *ports
