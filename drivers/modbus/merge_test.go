@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"slices"
@@ -175,4 +176,37 @@ func TestWriteAllWhileStopping(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// Only what may be written twice is, and no oftener than a read.
+func TestIdempotentWritesAreRepeated(t *testing.T) {
+	for _, c := range []struct {
+		tag    string
+		faults []modbussim.Fault
+		want   ua.StatusCode
+		sent   int
+	}{
+		{`Idempotent="1"`, []modbussim.Fault{modbussim.Drop}, ua.StatusOK, 2},
+		{`Idempotent="1"`, []modbussim.Fault{modbussim.WrongUnit}, ua.StatusOK, 2},
+		{`Idempotent="1"`, []modbussim.Fault{modbussim.Drop, modbussim.Drop}, ua.StatusBadTimeout, 2},
+		{`Idempotent="1"`, []modbussim.Fault{modbussim.Exception(4)}, ua.StatusBadDeviceFailure, 1},
+		{`Idempotent="0"`, []modbussim.Fault{modbussim.Drop}, ua.StatusBadTimeout, 1},
+	} {
+		inBubble(t, func(t *testing.T) {
+			r := newRig(t, tcpChannel+dev(`Timeout="200" AfterWrite="none"`, `Period="60000" Phase="0"`,
+				`<Tag Name="T" Address="h0" Type="UInt16" Access="ReadWrite" `+c.tag+`/>`))
+			r.slave.Set(17, modbussim.HoldingRegisters, 0, 7)
+			codes := r.seen()
+			r.run()
+			after(10 * time.Millisecond)
+			r.slave.Script(c.faults...)
+			if s := r.write("T", uint16(8)); s != c.want {
+				t.Errorf("%s: %v, want %v", c.tag, s, c.want)
+			}
+			after(time.Second)
+			if sent := bytes.Count(*codes, []byte{6}); sent != c.sent {
+				t.Errorf("%s: sent %d times, want %d", c.tag, sent, c.sent)
+			}
+		})
+	}
 }

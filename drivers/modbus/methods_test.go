@@ -203,3 +203,43 @@ func TestMethodsWithoutADevice(t *testing.T) {
 		}
 	})
 }
+
+// Whatever a reply holds that is believed, its result can be made.
+func FuzzFunctionReplies(f *testing.F) {
+	all := functions()
+	inputs := map[string][]uabinary.Variant{
+		"RunDiagnostics":  {uabinary.Uint16Variant(0), uabinary.VariantOf([]uint16{1, 2})},
+		"ReadFileRecord":  {uabinary.Uint16Variant(4), uabinary.Uint16Variant(1), uabinary.Uint16Variant(2)},
+		"WriteFileRecord": {uabinary.Uint16Variant(4), uabinary.Uint16Variant(7), uabinary.VariantOf([]uint16{1})},
+		"ReadFIFOQueue":   {uabinary.Uint16Variant(0x4DE)},
+	}
+	for _, x := range exchanges() {
+		f.Add(x.reply)
+	}
+	f.Add([]byte{12, 6, 0, 0, 1, 8, 1, 0x21})
+	f.Add([]byte{24, 0, 2, 0, 0})
+	f.Fuzz(func(t *testing.T, reply []byte) {
+		for _, x := range all {
+			request, faults := x.request(inputs[x.name])
+			if faults != nil {
+				t.Fatal(x.name, faults)
+			}
+			if checkReply(request, reply) == nil && reply[0] == request[0] {
+				if got := x.result(reply); len(got) != len(x.out) {
+					t.Fatalf("%s: %d values of % x", x.name, len(got), reply)
+				}
+			}
+		}
+	})
+}
+
+// No part of a reply is one.
+func TestTruncatedReplies(t *testing.T) {
+	for name, x := range exchanges() {
+		for n := range len(x.reply) {
+			if checkReply(x.request, x.reply[:n]) == nil {
+				t.Errorf("%s: %d of %d bytes are believed", name, n, len(x.reply))
+			}
+		}
+	}
+}

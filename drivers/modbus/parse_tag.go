@@ -41,6 +41,9 @@ func (p *tagParser) tag(e *xmltree.Element, d *device) []Tag {
 	p.convert(s, &t)
 	p.factor(s, &t, len(d.tags))
 	p.output(s, &t)
+	if t.Idempotent = s.Bool("Idempotent", false); t.Idempotent && t.Access&drivers.WriteOnly == 0 {
+		s.Error("Idempotent", "is only for what can be written")
+	}
 	members := p.members(s, &t)
 	s.Done()
 	if addressed {
@@ -90,7 +93,7 @@ func (p *tagParser) members(s *xmltree.Settings, t *Tag) []Tag {
 			s.Error("Bits", "%s exists already", xmltree.Quote(bit.Text))
 		}
 		p.names.Keep(name)
-		m := Tag{Address: t.Address, Raw: Bool, Registers: 1, Order: t.Order, Factor: -1, Group: t.Group}
+		m := Tag{Address: t.Address, Raw: Bool, Registers: 1, Order: t.Order, Factor: -1, Group: t.Group, Idempotent: t.Idempotent}
 		m.Name, m.Type, m.Access, m.Period = name, uabinary.TypeBoolean, t.Access, t.Period
 		if m.Address.Bit = int8(bit.Value); p.msb1 {
 			m.Address.Bit = int8(16 - bit.Value)

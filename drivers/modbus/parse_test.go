@@ -167,6 +167,7 @@ func TestParseRefuses(t *testing.T) {
 		tag(`Name="T" Address="h0" Type="Int16" WriteMin="1"`):                                      `can be written`,
 		tag(`Name="T" Address="h0[2]" Type="Int16" NotAvailable="0x8000"`):                          `not for arrays`,
 		tag(`Name="T" Address="c0" Scale="2"`):                                                      `Bool has no scale`,
+		tag(`Name="T" Address="h0" Type="Int16" Idempotent="1"`):                                    `what can be written`,
 		tag(`Name="T" Address="h0" Type="Int16" Output="Double"`):                                   `only for Float16`,
 		tag(`Name="T" Address="h0" Type="Int16" Bits="0=A"`):                                        `the bits of a Bits16`,
 		tag(`Name="T" Address="h0" Type="Bits16" Bits="16=A"`):                                      `bit 16 is not 0 to 15`,

@@ -17,6 +17,7 @@ type Tag struct {
 	Factor     int           // index of the tag whose value is the power of ten of the scale; -1: none
 	Write      drivers.Range // what may be written; zero: anything that fits
 	Group      int           // index in the groups of its device
+	Idempotent bool          // writing it twice is as good as once
 }
 
 // mask is which bits of its register a tag has, as on the wire, if it shares it with others; 0: it has whole registers.

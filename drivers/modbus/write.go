@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -141,10 +142,10 @@ func (d *driver) write(ctx context.Context, j *job) {
 	}
 	defer d.bus.settle()
 	if len(jobs) == 1 {
-		d.finish(ctx, jobs, d.send(ctx, j))
+		d.finish(ctx, jobs, d.persevere(ctx, jobs, func() error { return d.send(ctx, j) }))
 		return
 	}
-	err := d.sendMerged(ctx, jobs)
+	err := d.persevere(ctx, jobs, func() error { return d.sendMerged(ctx, jobs) })
 	if !refused(err) {
 		d.finish(ctx, jobs, err)
 		return
@@ -152,6 +153,23 @@ func (d *driver) write(ctx context.Context, j *job) {
 	for i, j := range jobs { // nothing was written; each learns what concerns it alone
 		d.finish(ctx, jobs[i:i+1], d.send(ctx, j))
 	}
+}
+
+// persevere repeats a write that got no valid answer, if all its tags may be written twice.
+func (d *driver) persevere(ctx context.Context, jobs []*job, send func() error) error {
+	err := send()
+	for range jobs[0].device.retries {
+		var failed *drivers.Error
+		switch {
+		case err == nil, ctx.Err() != nil, d.bus.link == nil, !errors.As(err, &failed), failed.Fault != drivers.NoReply && failed.Fault != drivers.BadReply:
+			return err
+		case slices.ContainsFunc(jobs, func(j *job) bool { return j.point == nil || !j.point.tag.Idempotent }):
+			return err
+		}
+		d.bus.count(retries)
+		err = send()
+	}
+	return err
 }
 
 // refused tells whether a device does not do what it was asked for, although it might do parts of it.
@@ -214,7 +232,7 @@ func (j *job) name() string {
 	return j.point.tag.Name
 }
 
-// send makes the requests of a job. It is not repeated when it fails: a repeated write may act twice.
+// send makes the requests of a job, once: a repeated write may act twice.
 func (d *driver) send(ctx context.Context, j *job) error {
 	if j.point == nil {
 		reply, err := d.raw(ctx, j.unit, j.device, j.wire)

@@ -86,6 +86,7 @@ func Columns() []Column {
 		rare("ScaleFactorTag", "tag that holds the power of ten"),
 		rare("StringOrder", "if not that of the device"),
 		rare("Encoding", "of a text"),
+		rare("Idempotent", "1: writing twice is as good as once"),
 		rare("Bits", "names of the bits of a Bits16, `0=Running;3=Alarm`"),
 		rare("Output", "`Double` for a Float16 or Float32 that is shown as one"),
 	}
