@@ -88,6 +88,9 @@ func newGuarded(t *testing.T, change func(config string) string) *guarded {
 	from, to := strings.Index(config, "<SecuritySetting>"), strings.LastIndex(config, "</SecuritySetting>")+len("</SecuritySetting>")
 	config = config[:from] + more.String() + config[to:]
 	config = strings.NewReplacer(
+		"</CertificateRevocationListLocation>", `</CertificateRevocationListLocation>
+			<IssuersCertificatesLocation>[ApplicationPath]\PKI\CA\issuers\certs\</IssuersCertificatesLocation>
+			<IssuersRevocationListLocation>[ApplicationPath]\PKI\CA\issuers\crl\</IssuersRevocationListLocation>`,
 		"<UaEndpoint>", "<AllowDeprecatedSecurityPolicies>true</AllowDeprecatedSecurityPolicies><UaEndpoint>",
 		"</UserIdentityTokens>", `<EnableCertificate>true</EnableCertificate>
 			<DefaultUserCertificateStore><CertificateTrustListLocation>pkiuser/trusted/certs</CertificateTrustListLocation></DefaultUserCertificateStore>
@@ -188,8 +191,9 @@ type tap struct {
 	net.Listener
 	relays sync.WaitGroup
 
-	mu   sync.Mutex
-	sent [][]byte // by the gateway, on one connection each
+	mu      sync.Mutex
+	clients []net.Conn
+	sent    [][]byte // by the gateway, on one connection each
 }
 
 func (g *guarded) newTap() *tap {
@@ -207,6 +211,9 @@ func (g *guarded) newTap() *tap {
 			if err != nil {
 				return
 			}
+			p.mu.Lock()
+			p.clients = append(p.clients, client)
+			p.mu.Unlock()
 			<-g.pace.C
 			p.relays.Go(func() { p.relay(client, from, fmt.Sprintf("127.0.0.1:%d", g.port)) })
 		}
@@ -239,6 +246,11 @@ func (p *tap) relay(client net.Conn, from *net.TCPAddr, to string) {
 // has gone.
 func (p *tap) refusal() ua.StatusCode {
 	p.Close()
+	p.mu.Lock()
+	for _, client := range p.clients {
+		client.Close() // gopcua leaves some open
+	}
+	p.mu.Unlock()
 	p.relays.Wait()
 	for _, sent := range p.sent {
 		for len(sent) >= 12 {
