@@ -28,7 +28,7 @@ func loopback() error {
 	}
 	foreign, clean := foreignMaster()
 	defer clean()
-	masters := []master{foreign, ownMaster(1), ownMaster(1)}
+	masters := []master{foreign, ownMaster(1), ownMaster(8)}
 	rates, cpu := make([][]float64, len(masters)), make([][]time.Duration, len(masters))
 	for range rounds {
 		for i, m := range masters {
@@ -62,7 +62,7 @@ func median[T float64 | time.Duration](all []T) T {
 func ownMaster(inFlight int) master {
 	return func(port string) (float64, time.Duration, error) {
 		b := &bench{}
-		err := b.run(modbus.TCP(), fmt.Sprintf(`<Channel Name="L" Type="ModbusTcp" Host="127.0.0.1" TcpPort="%s"%s/>`, port, map[bool]string{true: fmt.Sprintf(` MaxInFlight="%d"`, inFlight)}[inFlight > 1])+
+		err := b.run(modbus.TCP(), fmt.Sprintf(`<Channel Name="L" Type="ModbusTcp" Host="127.0.0.1" TcpPort="%s" MaxInFlight="%d"/>`, port, inFlight)+
 			device("D", unit, `OneTagPerRequest="1"`, "10", manyTags(1000)))
 		if err != nil {
 			return 0, 0, err
