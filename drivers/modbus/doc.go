@@ -10,6 +10,6 @@
 //   - one goroutine per channel owns the bus: it sends, waits, retries, and publishes the tags.
 //
 // A reply is believed only if transaction, unit, function, and count are those of the request. The functions 1 to 6, 15,
-// 16, 22 and 23 read and write tags, 43/14 tells who a device is, and 7, 8, 11, 12, 17, 20, 21 and 24 are Methods. Left out: more than one request in flight on a connection, devices that dial in, reading a device on
-// a client's Read.
+// 16, 22 and 23 read and write tags, 43/14 tells who a device is, and 7, 8, 11, 12, 17, 20, 21 and 24 are Methods of the
+// diagnostics of a device. Left out: devices that dial in, reading a file or a queue as a tag.
 package modbus
