@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -381,23 +382,25 @@ func TestSplitBlocksAreJoinedAgain(t *testing.T) {
 			<Tag Name="B" Address="h1" Type="UInt16"/> <Tag Name="C" Address="h2" Type="UInt16"/>`))
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 1, 2)
 		rec := r.watch("A")
-		bad, whole := r.watch("C"), 0
+		bad := r.watch("C")
+		var whole atomic.Int32
 		r.slave.Trace = func(_ byte, pdu []byte) {
 			if pdu[4] == 3 {
-				whole++
+				whole.Add(1)
 			}
 		}
 		r.run()
 		after(7 * time.Minute)
-		n := len(r.driver.blocks)
+		blocks := &r.driver.units[0].shape.blocks
+		n := blocks.Load()
 		after(6 * time.Minute) // tried once, after eight to twelve minutes
-		if len(r.driver.blocks) != n || whole != 2 {
-			t.Errorf("%d blocks, all was asked for %d times", len(r.driver.blocks), whole)
+		if blocks.Load() != n || whole.Load() != 2 {
+			t.Errorf("%d blocks, all was asked for %d times", blocks.Load(), whole.Load())
 		}
 		r.slave.Set(17, modbussim.HoldingRegisters, 2, 3)
 		after(30 * time.Minute)
-		if len(r.driver.blocks) != 1 || r.driver.units[0].split {
-			t.Errorf("%d blocks", len(r.driver.blocks))
+		if blocks.Load() != 1 {
+			t.Errorf("%d blocks", blocks.Load())
 		}
 		wantStatuses(t, rec, "0s Good 1")
 		if got := bad.statuses(); len(got) != 2 || !strings.Contains(got[1], "Good 3") {
