@@ -48,10 +48,19 @@ func TestReload_FilesThatChange(t *testing.T) {
 	if got := readStatus(t, c, tag("D.T")); got != ua.StatusOK {
 		t.Errorf("the new device: %v", got)
 	}
+	list := deviceFile("D", "h0")
+	group := list[strings.Index(list, "<Group"):strings.Index(list, "</Device>")]
+	list = strings.Replace(list, group, "<TagFile>tags.csv</TagFile>", 1)
+	g.reload(reloaded, map[string]string{"tags.csv": "Name,Address,Type\nA,h0,Int16\n", "edgeua.xml": list})
+	write("tags.csv", "Name,Address,Type\nA,h0,Int16\nB,h1,Int16\n")
+	g.log.waitFor(t, reloaded, 3)
+	if got := readStatus(t, c, tag("D.B")); got != ua.StatusOK {
+		t.Errorf("the tag that is new in the list: %v", got)
+	}
 	if err := c.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if bad, good := g.log.count(notReloaded), g.log.count(reloaded); bad != 1 || good != 1 {
+	if bad, good := g.log.count(notReloaded), g.log.count(reloaded); bad != 1 || good != 3 {
 		t.Errorf("reloaded %d times, %d times in vain", good, bad)
 	}
 }
