@@ -70,7 +70,7 @@ func TestCerts_RenewAndExport(t *testing.T) {
 	dir := plant(t)
 	edit(t, dir+"/TcUaServerConfig.xml", "<DNSName>press</DNSName>", "<DNSName>press</DNSName><IPAddress>192.0.2.3</IPAddress>")
 	edgeua(t, "check", "--config", dir).want(t, exitOK, "contradicts CertificateSettings")
-	edgeua(t, "certs", "renew", "--config", dir).want(t, exitOK, "renewed ", "Restart the gateway")
+	edgeua(t, "certs", "renew", "--config", dir).want(t, exitOK, "renewed ", "edgeua certs export")
 	r := edgeua(t, "check", "--config", dir)
 	r.want(t, exitOK, "0 errors, 0 warnings")
 	out := filepath.Join(t.TempDir(), "gateway.pem")
