@@ -81,7 +81,7 @@ func dead() error {
 	const others, block = 31, 10
 	w := newWire(115200)
 	settings := `Timeout="20" Retries="0" TimeSuspend="4800" MaxSuspend="4800"`
-	rate := func(last byte) (float64, error) {
+	start := func(b *bench, last byte) (stop func() error, err error) {
 		m := newMap()
 		var devices strings.Builder
 		for u := byte(1); u <= last; u++ {
@@ -90,21 +90,24 @@ func dead() error {
 			devices.WriteString(device(fmt.Sprintf("D%d", u), int(u), settings, "10", tag))
 		}
 		m.Mute(others+1, true)
-		b := &bench{}
-		stop, err := w.serve(b, m, block, devices.String())
-		if err != nil {
-			return 0, err
-		}
-		time.Sleep(3 * time.Second) // until it is demoted
-		got, _ := b.rate(24 * time.Second)
-		return got, stop()
+		return w.serve(b, m, block, devices.String())
 	}
-	without, err := rate(others)
+	var without, with bench // at the same time, so that other programs disturb both
+	stopWithout, err := start(&without, others)
 	if err != nil {
 		return err
 	}
-	with, err := rate(others + 1)
+	stopWith, err := start(&with, others+1)
+	if err != nil {
+		return errors.Join(err, stopWithout())
+	}
+	time.Sleep(4 * time.Second) // until it is demoted
+	before := [2]uint64{without.sets.Load(), with.sets.Load()}
+	const long = 24 * time.Second
+	time.Sleep(long)
+	a := float64(without.sets.Load()-before[0]) / long.Seconds()
+	b := float64(with.sets.Load()-before[1]) / long.Seconds()
 	fmt.Printf("| %d living units and a dead one, demoted, RTU %d Bd | %.2f requests/s | %.2f without it | %.1f %% | 99 %% |\n",
-		others, w.baud, with, without, 100*with/without)
-	return err
+		others, w.baud, b, a, 100*b/a)
+	return errors.Join(stopWithout(), stopWith())
 }
