@@ -20,6 +20,9 @@ func peeker(raw syscall.RawConn) func(wait time.Duration) (bool, error) {
 	poll := func(fd uintptr) {
 		ask[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 		n, fail = unix.Ppoll(ask[:], &long, nil)
+		for long == (unix.Timespec{}) && errors.Is(fail, unix.EINTR) { // by a signal of the runtime; who waits may as well go on
+			n, fail = unix.Ppoll(ask[:], &long, nil)
+		}
 	}
 	return func(wait time.Duration) (bool, error) {
 		long = unix.NsecToTimespec(wait.Nanoseconds())
