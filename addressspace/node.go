@@ -71,7 +71,7 @@ func (n *Node) References() iter.Seq[Reference] {
 }
 
 func (n *Node) eachReference(yield func(Reference) bool) {
-	if n.standard >= 0 && !nodeset.eachReference(n.refs, n.space.retype(n, yield)) {
+	if n.standard >= 0 && !n.space.eachStandard(n, yield) {
 		return
 	}
 	for _, l := range n.snapshot() {

@@ -43,16 +43,17 @@ func (s *Space) insertServerURIArray(node uabinary.NodeID) {
 	_ = s.insert(n, standard(id.Server_ServerRedundancy), standard(id.HasProperty), standard(id.PropertyType))
 }
 
-// retype makes the TypeDefinition of Server/ServerRedundancy that of the kind
-// of redundancy which there is.
-func (s *Space) retype(n *Node, yield func(Reference) bool) func(Reference) bool {
+// eachStandard goes through the references that n has in the standard nodeset.
+// The TypeDefinition of Server/ServerRedundancy is that of the kind of
+// redundancy which there is.
+func (s *Space) eachStandard(n *Node, yield func(Reference) bool) bool {
 	if n.ID.Numeric != id.Server_ServerRedundancy || !s.redundant.Load() {
-		return yield
+		return nodeset.eachReference(n.refs, yield)
 	}
-	return func(r Reference) bool {
+	return nodeset.eachReference(n.refs, func(r Reference) bool {
 		if r.Type == uabinary.NumericID(0, id.HasTypeDefinition) {
 			r.Target = uabinary.NumericID(0, id.NonTransparentRedundancyType)
 		}
 		return yield(r)
-	}
+	})
 }
