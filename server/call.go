@@ -160,7 +160,7 @@ func (c *call) send(appendTo func(dst []byte) []byte) {
 	err := c.conn.channel.Send(c.requestID, func(dst []byte) []byte {
 		start := len(dst)
 		dst = appendTo(dst)
-		if dst == nil || c.fits(len(dst) - start) {
+		if dst == nil || c.fits(len(dst)-start) {
 			return dst
 		}
 		return c.appendFault(dst[:start:start], c.refusal) // into other memory
