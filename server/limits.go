@@ -47,7 +47,7 @@ type Limits struct {
 	ActivationTime        time.Duration // CreateSession to ActivateSession: 30 s
 	MaxBadLogins          int           // per client within BadLoginWindow: 5
 	BadLoginWindow        time.Duration // 60 s
-	MaxCallsAside         int           // Writes and Calls that wait for a device, per Session: 4
+	MaxCallsAside         int           // Reads, Writes and Calls that wait for a device, per Session: 4
 
 	// Operations of one call (Part 5, 6.3.11).
 	MaxNodesPerRead          int // 1000
