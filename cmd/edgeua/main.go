@@ -43,7 +43,7 @@ func main() {
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := newRoot(stdout, stderr)
-	root.SetArgs(args)
+	root.SetArgs(negativeLast(root, args))
 	started := false
 	watch(root, &started)
 	cmd, err := root.ExecuteContextC(ctx)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -193,15 +195,14 @@ func newModbusWrite() *cobra.Command {
 		Short: "Write a value and read it back",
 		Long: `Reads the value, writes the new one with the function that suits it (5, 6, 15, 16 or 22), and
 reads it back. Other bits of a register stay as they are. The write is sent once: where no
-reply comes it may have been carried out all the same. Before a negative value goes --, so that
-it is not taken for a flag.
+reply comes it may have been carried out all the same.
 
 Exit codes: 0 the device has the value, 1 it has not or cannot be asked, 2 the command line
 is wrong; then nothing was sent.`,
 		Example: `  edgeua modbus write 192.0.2.7 h100 21.5 --type Float32 --order CDAB
   edgeua modbus write 192.0.2.7 c3 on
   edgeua modbus write /dev/ttyUSB0 h20.4 1 --unit 5
-  edgeua modbus write 192.0.2.7 h100 --type Int16 -- -5`,
+  edgeua modbus write 192.0.2.7 h100 -5 --type Int16`,
 		Args: cobra.ExactArgs(3),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			item.item.Address = args[1]
@@ -228,6 +229,24 @@ is wrong; then nothing was sent.`,
 	target.add(cmd, true)
 	item.add(cmd)
 	return cmd
+}
+
+// negativeLast puts the negative number that modbus write is to write behind a --, because it would be taken for flags.
+func negativeLast(root *cobra.Command, args []string) []string {
+	cmd, _, err := root.Find(args)
+	if err != nil || cmd.CommandPath() != "edgeua modbus write" || slices.Contains(args, "--") {
+		return args
+	}
+	for i, a := range args {
+		if len(a) < 2 || a[0] != '-' || !strings.ContainsRune("0123456789.", rune(a[1])) {
+			continue
+		}
+		if f := cmd.Flags().Lookup(strings.TrimPrefix(args[i-1], "--")); f != nil && f.NoOptDefVal == "" {
+			continue // the value of a flag
+		}
+		return append(slices.Delete(slices.Clone(args), i, i+1), "--", a)
+	}
+	return args
 }
 
 func newModbusIdentify() *cobra.Command {

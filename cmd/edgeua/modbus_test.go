@@ -107,7 +107,8 @@ func TestModbus_Refusals(t *testing.T) {
 		"read Line1 h0 --baud 9600 --edge " + edge:  "with --edge the file says how",
 		"read Line1 h0 --edge " + edge + "x":        "cannot be read",
 		"write 192.0.2.7 i0 1 --type Int16":         "can only be read",
-		"write 192.0.2.7 h0 1":                      "Type is missing",
+		"write 192.0.2.7 h0 1":                      "what stands at h0? say it with --type",
+		"write 192.0.2.7 h0 --unit -5 7":            `invalid argument "-5" for "--unit"`,
 		"write 192.0.2.7 h0 --type Int16 -- -99999": `"-99999" is not a whole number that fits into 16 bits`,
 		"scan 192.0.2.7 --units 0-300":              "units: ",
 		"scan 192.0.2.7 --registers 9-1":            "registers: ",
@@ -115,6 +116,22 @@ func TestModbus_Refusals(t *testing.T) {
 		"identify":                                  "accepts 1 arg",
 	} {
 		if text, code := modbusCommand(t, strings.Fields(args)...); code != exitConfig || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s", args, code, text)
+		}
+	}
+}
+
+// A negative value is a value wherever it stands, and no flag.
+func TestModbusWrite_Negative(t *testing.T) {
+	place := serveEdge(t, strings.Replace(simulatedPlant, `Address="i0" Type="Float32" EULow="220" EUHigh="240"`, `Address="h0" Type="Float32" Access="ReadWrite"`, 1))
+	for args, want := range map[string]string{
+		"h0 -5 --type Float32 --unit 7":               "written -5, is -5",
+		"h0 -6.5 --udp=false --unit 7 --type Float32": "written -6.5, is -6.5",
+		"--unit 7 --type Float32 h0 -.25":             "written -0.25, is -0.25",
+		"--unit 7 --type Float32 h0 -- -1e3":          "written -1000, is -1000",
+	} {
+		text, code := modbusCommand(t, append([]string{"write", place, "--timeout", "30s"}, strings.Fields(args)...)...)
+		if code != exitOK || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s", args, code, text)
 		}
 	}

@@ -162,6 +162,12 @@ func (i *Item) tag(writable bool) (*modbus.Tag, error) {
 	return &m.Slaves[0].Tags[0], nil
 }
 
+// untyped tells whether it stays open what stands in a register.
+func (i *Item) untyped() bool {
+	a, err := modbus.ParseAddress(i.Address, modbus.Notation(i.notation()), i.BitOrder == "msb1")
+	return err == nil && i.Type == "" && !bits(a.Area) && a.Bit < 0
+}
+
 func (i *Item) notation() string {
 	if i.Addressing == "" {
 		return string(modbus.Protocol0)

@@ -27,6 +27,9 @@ func (w *Written) Kept() bool { return w.After == w.Asked }
 
 // Prepare checks an item and a value before anything is sent.
 func Prepare(item Item, value string) (*modbus.Tag, []byte, error) {
+	if item.untyped() {
+		return nil, nil, fmt.Errorf("what stands at %s? say it with --type, as in --type Int16 or --type Float32", item.Address)
+	}
 	t, err := item.tag(true)
 	if err != nil {
 		return nil, nil, err
