@@ -21,8 +21,13 @@ const (
 // closes ln and waits for them. Connections over MaxConnections,
 // MaxConnectionsPerAddress or AcceptRate are closed at once.
 func (s *Server) Listen(ctx context.Context, ln net.Listener, ep *Endpoint) error {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { ln.Close(); close(closed) })
+	defer func() {
+		if !stop() {
+			<-closed // the port is free when Listen returns
+		}
+	}()
 	defer ln.Close()
 	var served sync.WaitGroup
 	defer served.Wait()

@@ -63,12 +63,18 @@ func (w *fileWatch) take(files []string) {
 	w.last = w.taken
 }
 
-// add watches further files, which have just been read.
-func (w *fileWatch) add(files []string) {
+// add watches further files, which have just been read. One that was modified
+// at another time when it was read, if that is known, has changed since.
+func (w *fileWatch) add(files []string, read map[string]time.Time) {
 	for _, file := range files {
-		if _, known := w.taken[file]; !known {
-			w.taken[file] = stampOf(file)
+		if _, known := w.taken[file]; known {
+			continue
 		}
+		s := stampOf(file)
+		if at, ok := read[file]; ok && !at.Equal(s.modified) {
+			s = stamp{}
+		}
+		w.taken[file] = s
 	}
 	w.last = w.taken
 }

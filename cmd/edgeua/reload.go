@@ -18,7 +18,7 @@ func (g *gateway) reloads(ctx context.Context, files *configFlags, watch *fileWa
 	look := time.NewTicker(watchInterval)
 	defer look.Stop()
 	var told *xmltree.Report
-	watch.add(g.files(files, told))
+	watch.add(g.files(files, told), g.read())
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,7 +31,7 @@ func (g *gateway) reloads(ctx context.Context, files *configFlags, watch *fileWa
 		}
 		watch.take(g.files(files, told))
 		told = g.reload(ctx, files)
-		watch.add(g.files(files, told))
+		watch.add(g.files(files, told), g.read())
 	}
 }
 
@@ -55,6 +55,16 @@ func (g *gateway) files(files *configFlags, told *xmltree.Report) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// read tells when the files of the configuration were modified, as they were read.
+func (g *gateway) read() map[string]time.Time {
+	cfg, _ := g.holds()
+	at := make(map[string]time.Time, len(cfg.Sources))
+	for _, source := range cfg.Sources {
+		at[source.Path] = source.Modified
+	}
+	return at
 }
 
 // reload reads the files and applies what is different. Files with an error
