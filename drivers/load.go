@@ -1,9 +1,13 @@
 package drivers
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
 // tripSamples is how many round trips are remembered.
@@ -98,4 +102,46 @@ func (l *Load) Percent(now time.Time) float64 {
 		return float64(l.last.Load()) / 10
 	}
 	return 100 * float64(l.busy.Load()) / float64(elapsed)
+}
+
+// ThinkingTime is what devices take before they answer, for want of a measurement.
+const ThinkingTime = 10 * time.Millisecond
+
+// Share is how much of the time one task is going to keep a line busy.
+type Share struct {
+	Task string // what may be done less often, as in: read group "Fast" of "Boiler"
+	Part float64
+}
+
+// Estimate is the load of a line before anything runs.
+type Estimate []Share
+
+// muchLoad is what a line should not be asked for.
+const muchLoad = 0.8
+
+// Total is the share of time in which the line is going to be busy; more than 1 cannot be.
+func (e Estimate) Total() float64 {
+	total := 0.0
+	for _, s := range e {
+		total += s.Part
+	}
+	return total
+}
+
+// Suffix is for the end of the summary of a channel; empty where there is nothing to estimate.
+func (e Estimate) Suffix() string {
+	if len(e) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", bus load about %.0f %%", 100*e.Total())
+}
+
+// Warn says when the line cannot carry what it is asked for, and what to do less often.
+func (e Estimate) Warn(r *xmltree.Report, channel *xmltree.Element) {
+	total := e.Total()
+	if total <= muchLoad {
+		return
+	}
+	most := slices.MaxFunc(e, func(a, b Share) int { return cmp.Compare(a.Part, b.Part) })
+	r.Warn(channel, "the bus would be busy for about %.0f %% of the time; %s less often, which alone makes %.0f %%", 100*total, most.Task, 100*most.Part)
 }

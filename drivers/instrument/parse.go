@@ -71,6 +71,9 @@ func (p *parser) finish(s *xmltree.Settings, c *channel, devices []*xmltree.Elem
 	if c.line != nil { // without a checksum nothing else finds a damaged character
 		c.line.CheckParity = !c.sum.Active()
 	}
+	if !p.report.HasErrors() {
+		c.loads().Warn(p.report, s.Element())
+	}
 	return c
 }
 

@@ -102,7 +102,7 @@ func (c *channel) Summary() string {
 	for i := range c.devices {
 		tags += len(c.devices[i].tags)
 	}
-	return fmt.Sprintf("%s, %d devices, %d tags%s", c.where(), len(c.devices), tags, c.loadText())
+	return fmt.Sprintf("%s, %d devices, %d tags%s", c.where(), len(c.devices), tags, c.loads().Suffix())
 }
 
 func (c *channel) where() string {

@@ -9,9 +9,6 @@ import (
 	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
-// thinkingTime is what devices take before they answer, for want of a measurement.
-const thinkingTime = 10 * time.Millisecond
-
 // cost is what a request of an extent takes on a serial line: request and reply, the silence before each of them, and the
 // device.
 func (c *channel) cost(e *extent, thinking time.Duration) time.Duration {
@@ -40,34 +37,27 @@ func (c *channel) gap(thinking time.Duration) int {
 	return int(c.cost(&extent{area: HoldingRegisters}, thinking) / register)
 }
 
-// share is how much of the time a group keeps a serial line busy.
-type share struct {
-	device, group string
-	load          float64
-}
-
-// loads estimates what each group costs a serial line. What is read only while somebody watches counts as if somebody
-// did.
-func (c *channel) loads() (total float64, most share) {
+// loads estimates what each group costs a serial line; nil where there is no such line. What is read only while somebody
+// watches counts as if somebody did.
+func (c *channel) loads() drivers.Estimate {
+	if c.line == nil {
+		return nil
+	}
+	var all drivers.Estimate
 	for i := range c.devices {
 		dev := &c.devices[i]
 		for g := range dev.groups {
-			s := share{dev.name, dev.groups[g].name, 0}
-			if dev.groups[g].once {
+			if dev.disabled || dev.groups[g].once {
 				continue
 			}
+			s := drivers.Share{Task: fmt.Sprintf("read group %s of %s", xmltree.Quote(dev.groups[g].name), xmltree.Quote(dev.name))}
 			for _, e := range plan(dev.tags, dev.members(g), dev.limits) {
-				s.load += c.cost(&e, thinkingTime).Seconds() / dev.groups[g].period.Seconds()
+				s.Part += c.cost(&e, drivers.ThinkingTime).Seconds() / dev.groups[g].period.Seconds()
 			}
-			if dev.disabled {
-				continue
-			}
-			if total += s.load; s.load > most.load {
-				most = s
-			}
+			all = append(all, s)
 		}
 	}
-	return total, most
+	return all
 }
 
 // members are the tags of a group that are read.
@@ -79,26 +69,6 @@ func (d *device) members(group int) []int {
 		}
 	}
 	return members
-}
-
-// warnOfLoad says when a serial line cannot carry what it is asked for, and what to read less often.
-func (c *channel) warnOfLoad(r *xmltree.Report, e *xmltree.Element) {
-	if c.line == nil || r.HasErrors() {
-		return
-	}
-	if total, most := c.loads(); total > 0.8 {
-		r.Warn(e, "the bus would be busy for about %.0f %% of the time; read group %s of %s less often, which alone makes %.0f %%",
-			100*total, xmltree.Quote(most.group), xmltree.Quote(most.device), 100*most.load)
-	}
-}
-
-// loadText is the estimate for people; empty where there is none.
-func (c *channel) loadText() string {
-	if c.line == nil {
-		return ""
-	}
-	total, _ := c.loads()
-	return fmt.Sprintf(", bus load about %.0f %%", 100*total)
 }
 
 // learn plans a unit anew once it is known how long it takes to answer, because that decides how many registers may be

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/gopcua/opcua/ua"
 )
@@ -39,7 +40,7 @@ func TestGapAtUsualRates(t *testing.T) {
 func TestCostOfDelays(t *testing.T) {
 	cost := func(channel, devices string) time.Duration {
 		c := parseGood(t, RTU(), `<Channel Name="L" Type="ModbusRtu" Port="p" `+channel+`/>`+devices)
-		return c.cost(&extent{area: HoldingRegisters, count: 1}, thinkingTime)
+		return c.cost(&extent{area: HoldingRegisters, count: 1}, drivers.ThinkingTime)
 	}
 	one := dev("", "", oneTag)
 	two := one + strings.NewReplacer(`Name="Dev"`, `Name="Other"`, `Unit="17"`, `Unit="18"`).Replace(one)
@@ -67,7 +68,7 @@ func TestLoadOfAFullLine(t *testing.T) {
 	}
 	c, r := parse(t, RTU(), text)
 	// 64 requests of 27.9 ms, with 5 ms more of thinking, in 3 s.
-	if total, _ := c.loads(); total < 0.69 || total > 0.71 || len(r.Problems) > 0 {
+	if total := c.loads().Total(); total < 0.69 || total > 0.71 || len(r.Problems) > 0 {
 		t.Errorf("load %.3f, %v", total, r.Problems)
 	}
 	if _, r = parse(t, RTU(), strings.ReplaceAll(text, `"3000"`, `"2000"`)); len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Message, "about 105 % of the time") {

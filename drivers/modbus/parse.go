@@ -45,7 +45,9 @@ func kind(word string, f framing, network string) drivers.Kind {
 			}
 			s.Done()
 			c.devices = p.all(devices)
-			c.warnOfLoad(r, e)
+			if !r.HasErrors() {
+				c.loads().Warn(r, e)
+			}
 			if n := len(c.share()); n < c.bus.connections {
 				s.Warn("Connections", "%d connections for %d units: each unit keeps to one, so only %d are made", c.bus.connections, n, n)
 			}
@@ -100,7 +102,7 @@ func (p *deviceParser) line(s *xmltree.Settings, c *channel) {
 	if c.framing == framingRTU && c.line.DataBits != 8 {
 		s.Error("DataBits", "%d cannot carry the bytes of Modbus RTU; it needs 8", c.line.DataBits)
 	}
-	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, c.gap(thinkingTime)
+	p.minUnit, p.maxUnit, p.timeout, p.gap = 1, maxUnit, lineTimeout, c.gap(drivers.ThinkingTime)
 	p.delays(s, c, "auto")
 	c.bus.turnaround = p.turnaround(s)
 	c.bus.connectDelay = s.Millis("StartupDelay", 0, 0, time.Minute)
