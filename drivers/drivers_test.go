@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -283,6 +284,38 @@ func TestPoint(t *testing.T) {
 	p.Read(&uabinary.DataValue{Status: ua.StatusBadSensorFailure})
 	p.Fail(NoReply, now)
 	want(ua.StatusBadTimeout, nil, 10)
+}
+
+func TestPoint_Deadband(t *testing.T) {
+	_, vars, err := testSpace(t, Device{Name: "D", Tags: []Tag{{Name: "T", Type: uabinary.TypeDouble, Access: ReadOnly}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := vars["D.T"]
+	p := NewPoint(v, 1, time.Unix(1e9, 0))
+	p.Deadband = 0.5
+	for i, step := range []struct {
+		read, shown float64
+		status      ua.StatusCode
+	}{
+		{10, 10, ua.StatusOK},
+		{10.4, 10, ua.StatusOK},
+		{9.6, 10, ua.StatusOK},
+		{10.5, 10.5, ua.StatusOK}, // from what is shown, not from what was read last
+		{10.9, 10.5, ua.StatusUncertainSubNormal},
+		{20, 20, ua.StatusBadOutOfRange},
+		{10.6, 10.6, ua.StatusOK}, // nothing was held
+	} {
+		at := uabinary.DateTimeOf(time.Unix(int64(1e9+i), 0))
+		p.Read(&uabinary.DataValue{Value: uabinary.DoubleVariant(step.read), Status: step.status, SourceTimestamp: at})
+		if dv := v.Value(); dv.Value.Any() != step.shown || dv.Status != step.status || dv.SourceTimestamp != at {
+			t.Errorf("%v is shown as %v %v at %v", step.read, dv.Value.Any(), dv.Status, dv.SourceTimestamp.Time())
+		}
+	}
+	p.Read(&uabinary.DataValue{Value: uabinary.DoubleVariant(math.NaN())})
+	if f, _ := v.Value().Value.Number(); !math.IsNaN(f) {
+		t.Errorf("not a number is shown as %v", f)
+	}
 }
 
 type counter struct{ n int }

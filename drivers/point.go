@@ -1,6 +1,7 @@
 package drivers
 
 import (
+	"math"
 	"time"
 
 	"github.com/edgeua/edgeua/addressspace"
@@ -21,7 +22,8 @@ func isGood(s ua.StatusCode) bool { return s&severityMask == 0 }
 // Point is a tag at work: its Variable, the last good value, and what is published now. One goroutine owns it, that of
 // the channel.
 type Point struct {
-	Hold int // failed polls during which the last value is still shown, as Uncertain
+	Hold     int     // failed polls during which the last value is still shown, as Uncertain
+	Deadband float64 // a number that is less than this away from the one shown is no other; 0: every one is
 
 	variable *addressspace.Variable
 	last     *uabinary.DataValue // the last value read; nil if there is none worth holding
@@ -36,14 +38,24 @@ func NewPoint(v *addressspace.Variable, hold int, now time.Time) *Point {
 	return p
 }
 
-// Read publishes what was read. The DataValue must not be changed any more.
+// Read publishes what was read. The DataValue is the Point's from then on and must not be changed any more.
 func (p *Point) Read(dv *uabinary.DataValue) {
+	if p.Deadband > 0 && p.last != nil && !isBad(dv.Status) && p.near(dv.Value) {
+		dv.Value = p.last.Value // of now, all the same
+	}
 	p.missed, p.status = 0, dv.Status
 	p.last = dv
 	if isBad(dv.Status) {
 		p.last = nil
 	}
 	p.variable.Set(dv)
+}
+
+// near tells whether a value is within the Deadband around the last one.
+func (p *Point) near(v uabinary.Variant) bool {
+	a, known := p.last.Value.Number()
+	b, number := v.Number()
+	return known && number && math.Abs(a-b) < p.Deadband
 }
 
 // Fail publishes a failed poll: the last value as Uncertain while it is held, then Bad with a null value, never an old

@@ -21,10 +21,10 @@ const tagsXML = `<Group Name="Fast" Period="250" PollMode="Always">
 </Group>
 `
 
-const tagsCSV = `Name,Address,Bit,Type,Group,Period,Access,ByteOrder,Length,Scale,Offset,RawLow,RawHigh,EULow,EUHigh,Unit,Conversion,Enum,NotAvailable,WriteMin,WriteMax,Description,PollMode
-SupplyTemp,300001,,Int16,Fast,250,,,,0.1,-50,,,,,CEL,,,,,,,Always
-Pump1.Run,400120,10,Bool,Fast,250,RW,,,,,,,,,,,,,,,"""on"", or off",Always
-Firmware,400300,,String,Slow,,,,16,,,,,,,,,,,,,,
+const tagsCSV = `Name,Address,Bit,Type,Group,Period,Access,ByteOrder,Length,Scale,Offset,RawLow,RawHigh,EULow,EUHigh,Unit,Conversion,Enum,NotAvailable,Deadband,WriteMin,WriteMax,Description,PollMode
+SupplyTemp,300001,,Int16,Fast,250,,,,0.1,-50,,,,,CEL,,,,,,,,Always
+Pump1.Run,400120,10,Bool,Fast,250,RW,,,,,,,,,,,,,,,,"""on"", or off",Always
+Firmware,400300,,String,Slow,,,,16,,,,,,,,,,,,,,,
 `
 
 // tempFile puts one file into a new directory.

@@ -183,6 +183,7 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 		t := &dev.tags[i]
 		v := vars[dev.name+"."+t.Name]
 		p := &point{Point: drivers.NewPoint(v, dev.hold, now), tag: t, device: dev}
+		p.Deadband = t.Deadband
 		if dev.disabled {
 			p.Fail(drivers.OutOfService, now)
 		} else {

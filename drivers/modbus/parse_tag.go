@@ -282,6 +282,7 @@ func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 		}
 	}
 	p.writeLimits(s, t, number)
+	p.deadband(s, t, number)
 }
 
 // enumeration checks that names of values go with the tag.
@@ -314,6 +315,18 @@ func (p *tagParser) writeLimits(s *xmltree.Settings, t *Tag, number bool) {
 	}
 	if !number || t.Access&drivers.WriteOnly == 0 {
 		s.Error("WriteMin", "is only for numbers that can be written")
+	}
+}
+
+// deadband is for what is only read: a client that writes wants to read what it has written.
+func (p *tagParser) deadband(s *xmltree.Settings, t *Tag, number bool) {
+	t.Deadband = s.Float("Deadband", 0)
+	switch {
+	case !s.Has("Deadband"):
+	case !number || t.Address.Length > 0 || t.Access != drivers.ReadOnly:
+		s.Error("Deadband", "is only for numbers, not arrays, that are only read")
+	case t.Deadband <= 0:
+		s.Error("Deadband", "%v must be above 0", t.Deadband)
 	}
 }
 

@@ -16,6 +16,7 @@ type Tag struct {
 	Conversion drivers.Conversion
 	Factor     int           // index of the tag whose value is the power of ten of the scale; -1: none
 	Write      drivers.Range // what may be written; zero: anything that fits
+	Deadband   float64       // changes that are smaller do not count; 0: all do
 	Group      int           // index in the groups of its device
 	Idempotent bool          // writing it twice is as good as once
 }

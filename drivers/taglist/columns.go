@@ -73,6 +73,7 @@ func Columns() []Column {
 		fixed("Conversion", "name of one in edgeua.xml"),
 		fixed("Enum", "`0=Off;1=On`"),
 		fixed("NotAvailable", "raw values that mean none, as in `0x8000,0x7FFF`"),
+		number(fixed("Deadband", "changes that are smaller do not count")),
 		number(fixed("WriteMin", "least value that may be written")),
 		number(fixed("WriteMax", "greatest value that may be written")),
 		fixed("Description", "text of the node"),
