@@ -2,6 +2,7 @@ package server
 
 import (
 	"maps"
+	"net"
 	"net/netip"
 	"time"
 
@@ -20,9 +21,39 @@ type admissions struct {
 	peers    map[string]*peer // by address
 }
 
-// subscriberOf is what counts as one address: IPv6 gives each subscriber a /64
-// at least (RFC 4291, 2.5.4), in which he can take any address he likes.
-// Link-local ones count by interface.
+// peerOf is what counts as one address of a connection. IPv6 gives each
+// subscriber a /64 at least (RFC 4291, 2.5.4), in which he can take any address
+// he likes. The machines of one site share a /64, however, as they share an
+// IPv4 network: neighbours count one by one.
+func peerOf(nc net.Conn) string {
+	host := hostOf(nc.RemoteAddr())
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if addr = addr.Unmap(); neighbour(addr, hostOf(nc.LocalAddr())) {
+		return addr.String()
+	}
+	return subscriberOf(host)
+}
+
+// neighbour reports whether addr is on the link of the address local, or on
+// the site's own network (RFC 4193).
+func neighbour(addr netip.Addr, local string) bool {
+	if addr.Is4() || addr.IsLinkLocalUnicast() || addr.IsPrivate() {
+		return true
+	}
+	own, err := netip.ParseAddr(local)
+	if err != nil {
+		return false
+	}
+	link, err := own.WithZone("").Prefix(64)
+	return err == nil && link.Contains(addr.WithZone(""))
+}
+
+// subscriberOf is what guesses of passwords count by: the /64 of an IPv6
+// address, also that of neighbours, link-local ones by interface. Within it
+// clients are told apart by their certificates.
 func subscriberOf(host string) string {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {

@@ -240,37 +240,55 @@ func TestListen_IPv6CountsByNetwork(t *testing.T) {
 			t.Errorf("%s counts as %s, want %s", host, got, want)
 		}
 	}
+	for _, tt := range []struct {
+		name, from, local, neighbour string
+		refused                      int
+	}{
+		{"far", "[2001:db8:1:2::%x]:4000", "[2001:db8:9::1]:4840", "[2001:db8:1:3::1]:4000", 5},
+		{"one link-local machine", "[fe80::1%%eth0]:400%x", "[fe80::9%eth0]:4840", "[fe80::2%eth0]:4000", 5},
+		{"link-local machines", "[fe80::%x%%eth0]:4000", "[fe80::9%eth0]:4840", "[fe80::a%eth0]:4000", 0},
+		{"machines on the link", "[2001:db8:9::%x]:4000", "[2001:db8:9::99]:4840", "[2001:db8:9::a]:4000", 0},
+		{"machines of the site", "[fd00:1::%x]:4000", "[fd00:2::1]:4840", "[fd00:1::a]:4000", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) { acceptsEight(t, tt.from, tt.local, tt.neighbour, tt.refused) })
+	}
+}
+
+// acceptsEight lets eight connections come, of which wantRefused find no place, and then another machine, which does.
+func acceptsEight(t *testing.T, from, local, neighbour string, wantRefused int) {
 	r := newRig(t, func(cfg *Config) { cfg.Limits.MaxConnections, cfg.Limits.MaxConnectionsPerAddress = 40, 3 })
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	var served sync.WaitGroup
-	refused := 0
-	for i := range 8 {
+	defer served.Wait()
+	defer stop()
+	refused := func(from string) int {
 		nc, theirs := net.Pipe()
-		defer theirs.Close()
+		t.Cleanup(func() { theirs.Close() })
 		before := r.counters.refusedConnections.Load()
-		r.accepted(ctx, addressed{nc, fmt.Sprintf("[2001:db8:1:2::%x]:4000", i)}, r.Endpoint(0), &served)
-		refused += int(r.counters.refusedConnections.Load() - before)
+		r.accepted(ctx, addressed{nc, from, local}, r.Endpoint(0), &served)
+		return int(r.counters.refusedConnections.Load() - before)
 	}
-	nc, theirs := net.Pipe()
-	defer theirs.Close()
-	before := r.counters.refusedConnections.Load()
-	r.accepted(ctx, addressed{nc, "[2001:db8:1:3::1]:4000"}, r.Endpoint(0), &served)
-	if refused != 5 || r.counters.refusedConnections.Load() != before {
-		t.Errorf("%d of 8 refused; a neighbour %d", refused, r.counters.refusedConnections.Load()-before)
+	total := 0
+	for i := range 8 {
+		total += refused(fmt.Sprintf(from, i))
 	}
-	stop()
-	served.Wait()
+	if last := refused(neighbour); total != wantRefused || last != 0 {
+		t.Errorf("%d of 8 refused, want %d; a neighbour %d", total, wantRefused, last)
+	}
 }
 
 // addressed is a connection from somewhere else.
 type addressed struct {
 	net.Conn
-	from string
+	from, local string
 }
 
 func (a addressed) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(a.from))
+}
+
+func (a addressed) LocalAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(a.local))
 }
 
 // The log says why a client is refused; the client hears less.
@@ -285,7 +303,7 @@ func TestListen_TheLogSaysWhyAClientIsRefused(t *testing.T) {
 	nc, theirs := net.Pipe()
 	defer theirs.Close()
 	var served sync.WaitGroup
-	s.accepted(t.Context(), addressed{nc, "192.0.2.7:4000"}, s.Endpoint(0), &served)
+	s.accepted(t.Context(), addressed{nc, "192.0.2.7:4000", "192.0.2.1:4840"}, s.Endpoint(0), &served)
 	if _, err := securechanneltest.Dial(theirs, secure, ua.MessageSecurityModeSign, clientIdentity(), serverIdentity().Chain[0]); err == nil {
 		t.Fatal("not refused")
 	}

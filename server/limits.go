@@ -14,8 +14,8 @@ import (
 type Limits struct {
 	// Transport and SecureChannel.
 	MaxConnections           int           // TransportConnections together, of which those of Listen are refused beyond it: 40
-	MaxConnectionsPerAddress int           // of Listen, per remote address or IPv6 /64: a quarter of MaxConnections, at least 10
-	AcceptRate               float64       // accepted connections per second: 10; half of it from one address or IPv6 /64
+	MaxConnectionsPerAddress int           // of Listen, per remote address (far IPv6: per /64): a quarter of MaxConnections, at least 10
+	AcceptRate               float64       // accepted connections per second: 10; half of it from one address (far IPv6: one /64)
 	AcceptBurst              int           // accepted at once after a pause: 20
 	MaxSecureChannels        int           // all channels, reverse ones too: MaxSessions + 1
 	ChannelIdleTime          time.Duration // life of a channel without a Session: 60 s

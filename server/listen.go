@@ -68,7 +68,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 func (s *Server) accepted(ctx context.Context, nc net.Conn, ep *Endpoint, served *sync.WaitGroup) {
-	host := subscriberOf(hostOf(nc.RemoteAddr()))
+	host := peerOf(nc)
 	s.mu.Lock()
 	ok := s.admissions.accept(host, time.Now())
 	s.mu.Unlock()
