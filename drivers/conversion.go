@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -83,6 +84,21 @@ func parseNamed(r *xmltree.Report, e *xmltree.Element, all Conversions) {
 		s.Error("Name", "conversion %s exists already; names must be unique", xmltree.Quote(name))
 	}
 	all[name] = c
+}
+
+// Read reads the conversion of a tag: the one that the setting Conversion names, if it does, refined by the words of s.
+func (all Conversions) Read(s *xmltree.Settings) Conversion {
+	var c Conversion
+	if name := s.String("Conversion", ""); name != "" {
+		named, ok := all[name]
+		if !ok {
+			s.Error("Conversion", "there is no conversion %s in Conversions%s", xmltree.Quote(name),
+				xmltree.Suggest(name, slices.Sorted(maps.Keys(all))))
+		}
+		c = named
+	}
+	c.Parse(s)
+	return c
 }
 
 // Parse reads the words of a conversion from s over what c already holds, so that a tag refines a named conversion.

@@ -1,6 +1,11 @@
 package drivers
 
-import "github.com/gopcua/opcua/ua"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gopcua/opcua/ua"
+)
 
 // Fault is how a read or a write of a device failed. It decides the status a client sees, for a tag with a last good
 // value and for one without, and the answer to a write.
@@ -100,3 +105,17 @@ func (e *Error) Error() string { return e.Fault.String() + ": " + e.Err.Error() 
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes an Error of a Fault and a text.
+func (f Fault) Errorf(format string, args ...any) error {
+	return &Error{Fault: f, Err: fmt.Errorf(format, args...)}
+}
+
+// FaultOf tells which Fault an error is. Bytes that nobody gave a Fault are an invalid reply.
+func FaultOf(err error) Fault {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Fault
+	}
+	return BadReply
+}

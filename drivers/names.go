@@ -7,6 +7,15 @@ import (
 	"github.com/edgeua/edgeua/internal/xmltree"
 )
 
+// ReadDeviceName reads the setting Name of a device, which begins the NodeIds of all its tags.
+func ReadDeviceName(s *xmltree.Settings) string {
+	name := s.Required("Name")
+	if strings.ContainsAny(name, "./#") {
+		s.Error("Name", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(name))
+	}
+	return name
+}
+
 // TagNames are the names of the tags of one device, so far.
 type TagNames struct {
 	tags    map[string]bool // in lower case

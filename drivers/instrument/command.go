@@ -96,6 +96,6 @@ func (d *driver) command(ctx context.Context, j *job) {
 		d.log.Warn("command failed", "device", u.dev.name, "command", j.command.name, "err", err)
 		d.judge(u, err)
 		d.hasten(u)
-		j.done <- faultOf(err).WriteStatus()
+		j.done <- drivers.FaultOf(err).WriteStatus()
 	}
 }

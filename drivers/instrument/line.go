@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
@@ -61,18 +60,6 @@ const (
 type refusal struct{ status ua.StatusCode }
 
 func (r *refusal) Error() string { return "the device refused: " + r.status.Error() }
-
-func faultf(f drivers.Fault, format string, args ...any) error {
-	return &drivers.Error{Fault: f, Err: fmt.Errorf(format, args...)}
-}
-
-func faultOf(err error) drivers.Fault {
-	var known *drivers.Error
-	if errors.As(err, &known) {
-		return known.Fault
-	}
-	return drivers.BadReply
-}
 
 // attach starts to use a link.
 func (l *line) attach(link drivers.Link) {
@@ -145,7 +132,7 @@ func (q *question) withoutEcho(data []byte, total *tally) []byte {
 	if !bytes.Equal(q.echoed[:n], q.request[:n]) {
 		if q.echo == echoOn {
 			total.add(echoes, 1)
-			q.end(faultf(drivers.BadReply, "the echo of the request came back changed; two senders on the line?"))
+			q.end(drivers.BadReply.Errorf("the echo of the request came back changed; two senders on the line?"))
 		}
 		q.echo = echoOff
 		return q.echoed
@@ -237,10 +224,10 @@ func (d *driver) answers(q *question, f *framing.Frame, body []byte) bool {
 func (d *driver) roundTrip(ctx context.Context, q *question, repeated bool) error {
 	l := &d.line
 	if l.link == nil {
-		return faultf(drivers.NoCommunication, "not connected")
+		return drivers.NoCommunication.Errorf("not connected")
 	}
 	if err := d.prepare(ctx, repeated); err != nil {
-		if faultOf(err) == drivers.LinkLost {
+		if drivers.FaultOf(err) == drivers.LinkLost {
 			err = &drivers.Error{Fault: drivers.NoCommunication, Err: err} // nothing was sent
 		}
 		return err
@@ -309,7 +296,7 @@ func (d *driver) prepare(ctx context.Context, repeated bool) error {
 			}
 			return nil
 		case now.After(giveUp):
-			return faultf(drivers.BadReply, "the line is never silent")
+			return drivers.BadReply.Errorf("the line is never silent")
 		}
 		if err := d.listen(ready); err != nil {
 			return err
@@ -396,15 +383,15 @@ func (d *driver) silent(q *question) error {
 	switch {
 	case q.echo == echoOn:
 		d.count(q.unit, echoes)
-		return faultf(drivers.BadReply, "the echo of the request did not come back")
+		return drivers.BadReply.Errorf("the echo of the request did not come back")
 	case !q.began.IsZero() && len(l.scanner.Pending()) > 0:
-		return faultf(drivers.BadReply, "bytes came, but no reply: %s", printable(l.scanner.Pending()))
+		return drivers.BadReply.Errorf("bytes came, but no reply: %s", printable(l.scanner.Pending()))
 	}
 	d.count(q.unit, timeouts)
 	if l.silences++; d.channel.bus.reconnectAfter > 0 && l.silences >= d.channel.bus.reconnectAfter {
 		_ = d.drop(errors.New("no reply several times in a row")) // the reply did not come either way
 	}
-	return faultf(drivers.NoReply, "no reply")
+	return drivers.NoReply.Errorf("no reply")
 }
 
 // shown is how many bytes of a frame are shown to people.

@@ -79,10 +79,7 @@ func (p *parser) finish(s *xmltree.Settings, c *channel, devices []*xmltree.Elem
 
 func (p *parser) device(e *xmltree.Element, first bool) device {
 	s := p.report.Settings(e)
-	d := device{name: s.Required("Name"), description: s.String("Description", "")}
-	if strings.ContainsAny(d.name, "./#") {
-		s.Error("Name", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(d.name))
-	}
+	d := device{name: drivers.ReadDeviceName(s), description: s.String("Description", "")}
 	s.Required("Channel")
 	s.String("Profile", "")
 	p.framing(s, first)

@@ -413,15 +413,7 @@ func (b *builder) reading(s *xmltree.Settings, m *message, f *field) {
 
 // convert reads scale, range, unit and names of values.
 func (b *builder) convert(s *xmltree.Settings, c *drivers.Conversion, raw valueType) {
-	if name := s.String("Conversion", ""); name != "" {
-		named, ok := b.conversions[name]
-		if !ok {
-			s.Error("Conversion", "there is no conversion %s in Conversions", xmltree.Quote(name))
-		}
-		*c = named
-		c.NotAvailable = slices.Clone(named.NotAvailable)
-	}
-	c.Parse(s)
+	*c = b.conversions.Read(s)
 	switch {
 	case raw == "":
 	case !raw.number() && (c.Linear.Active() || c.Range.Valid() || len(c.NotAvailable) > 0):

@@ -68,7 +68,7 @@ func (d *driver) poll(ctx context.Context, t *task, tries int) {
 	default:
 		d.log.Debug("poll failed", "device", u.dev.name, "poll", t.poll.name, "err", err)
 		d.judge(u, err)
-		t.fail(faultOf(err))
+		t.fail(drivers.FaultOf(err))
 		d.again(t)
 	}
 }
@@ -100,7 +100,7 @@ func (d *driver) persist(ctx context.Context, u *unit, x *exchange, expect []int
 // judge holds a failure against the device. The end of the link says nothing about any device.
 func (d *driver) judge(u *unit, err error) {
 	u.tally.failed(err)
-	f := faultOf(err)
+	f := drivers.FaultOf(err)
 	if f == drivers.LinkLost || f == drivers.NoCommunication || len(u.dev.polls) == 0 {
 		return
 	}

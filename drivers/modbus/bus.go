@@ -153,7 +153,7 @@ func (b *bus) catchUp() {
 // is complete and answers this very request. On Modbus TCP it writes its own transaction id into the request.
 func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Duration) ([]byte, error) {
 	if b.link == nil {
-		return nil, faultf(drivers.NoCommunication, "not connected")
+		return nil, drivers.NoCommunication.Errorf("not connected")
 	}
 	if err := b.prepare(ctx, request); err != nil {
 		return nil, unsent(err)
@@ -174,7 +174,7 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 // (Modbus over Serial Line V1.02, 2.4.1).
 func (b *bus) broadcast(ctx context.Context, request []byte) error {
 	if b.link == nil {
-		return faultf(drivers.NoCommunication, "not connected")
+		return drivers.NoCommunication.Errorf("not connected")
 	}
 	if err := b.prepare(ctx, request); err != nil {
 		return unsent(err)
@@ -283,7 +283,7 @@ func (b *bus) quiet(ctx context.Context, ready time.Time) error {
 			return nil
 		}
 		if ready.After(giveUp) {
-			return faultf(drivers.BadReply, "the line is never silent")
+			return drivers.BadReply.Errorf("the line is never silent")
 		}
 		if err := b.listen(ctx, ready); err != nil {
 			return err
@@ -374,7 +374,7 @@ func (b *bus) cutEcho() error {
 	request := b.asked.adu
 	if !bytes.Equal(b.pending()[:len(request)], request) {
 		b.count(echoes)
-		return faultf(drivers.BadReply, "the echo of the request came back changed; two senders on the line?")
+		return drivers.BadReply.Errorf("the echo of the request came back changed; two senders on the line?")
 	}
 	b.used += len(request)
 	return nil
@@ -413,7 +413,7 @@ func (b *bus) backlog() error {
 	}
 	b.count(checksums)
 	b.garbled = true
-	return faultf(drivers.BadReply, "%d bytes without a valid frame", len(b.pending()))
+	return drivers.BadReply.Errorf("%d bytes without a valid frame", len(b.pending()))
 }
 
 // stray counts a frame with another transaction id: late if we sent that id not long ago.
@@ -439,7 +439,7 @@ func (b *bus) accept(f found) ([]byte, error) {
 				b.echo = echoOn
 			}
 		} else if bytes.Equal(frame, request) {
-			return nil, faultf(drivers.BadReply, "reply or echo? no read has succeeded yet that would tell")
+			return nil, drivers.BadReply.Errorf("reply or echo? no read has succeeded yet that would tell")
 		}
 	}
 	if b.lenient {
@@ -461,13 +461,13 @@ func (b *bus) silent(echo bool) error {
 	switch {
 	case echo:
 		b.count(echoes)
-		return faultf(drivers.BadReply, "the echo of the request did not come back")
+		return drivers.BadReply.Errorf("the echo of the request did not come back")
 	case b.misread, len(b.pending()) > 0 && !b.ids:
 		b.count(checksums)
-		return faultf(drivers.BadReply, "bytes came, but no valid reply")
+		return drivers.BadReply.Errorf("bytes came, but no valid reply")
 	}
 	b.count(timeouts)
-	return faultf(drivers.NoReply, "no reply")
+	return drivers.NoReply.Errorf("no reply")
 }
 
 // settle ends a link on which a late reply could be taken for another one. It is called when nobody repeats the request.

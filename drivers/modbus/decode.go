@@ -2,19 +2,11 @@ package modbus
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
-)
-
-// Limit bits of a StatusCode about a value (Part 4 (1.05), 7.38.1).
-const (
-	infoDataValue = 0x400
-	limitLow      = 0x100
-	limitHigh     = 0x200
 )
 
 // decode reads the tag from the data of a reply whose first register or bit has the offset start, and sets value and
@@ -55,7 +47,7 @@ func (t *Tag) number(raw uint64, scale drivers.Linear, dv *uabinary.DataValue) {
 	}
 	bits, ok := t.Raw.unpack(raw)
 	carrier := t.Raw.row().carrier
-	if !ok || c.EnumStrict && !t.listed(carrier.integer(bits)) {
+	if !ok || c.EnumStrict && !c.Lists(carrier.integer(bits)) {
 		undecodable(dv)
 		return
 	}
@@ -67,7 +59,10 @@ func (t *Tag) number(raw uint64, scale drivers.Linear, dv *uabinary.DataValue) {
 	if scale.Active() {
 		n = scale.EU(n)
 	}
-	if t.qualify(n, dv); bad(dv.Status) {
+	if dv.Status == ua.StatusOK { // else it tells of the raw value
+		dv.Status = c.Quality(n)
+	}
+	if bad(dv.Status) {
 		return
 	}
 	switch {
@@ -81,26 +76,6 @@ func (t *Tag) number(raw uint64, scale drivers.Linear, dv *uabinary.DataValue) {
 }
 
 func bad(s ua.StatusCode) bool { return s>>31 != 0 }
-
-// qualify gives a number that is none, or is outside of its range, the status that was asked for.
-func (t *Tag) qualify(n float64, dv *uabinary.DataValue) {
-	c := &t.Conversion
-	switch {
-	case dv.Status != ua.StatusOK:
-	case math.IsNaN(n) || math.IsInf(n, 0):
-		dv.Status = c.NaNStatus
-	case c.RangeStatus == ua.StatusOK:
-	case n < t.Range.Low:
-		dv.Status = c.RangeStatus | infoDataValue | limitLow
-	case n > t.Range.High:
-		dv.Status = c.RangeStatus | infoDataValue | limitHigh
-	}
-}
-
-// listed tells whether a value is one of the enumeration.
-func (t *Tag) listed(v int64) bool {
-	return slices.ContainsFunc(t.Enum, func(e drivers.EnumValue) bool { return e.Value == v })
-}
 
 func bitAt(data []byte, i int) bool { return data[i/8]>>(i%8)&1 != 0 }
 

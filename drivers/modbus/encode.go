@@ -102,7 +102,7 @@ func (t *Tag) encodeNumber(v uabinary.Variant, scale drivers.Linear) (uint64, ua
 	carrier := t.Raw.row().carrier
 	if !scale.Active() && status == ua.StatusOK {
 		bits := rawBits(v)
-		if len(t.Enum) > 0 && !t.listed(carrier.integer(bits)) {
+		if len(t.Enum) > 0 && !t.Conversion.Lists(carrier.integer(bits)) {
 			return 0, ua.StatusBadOutOfRange
 		}
 		return bits, status

@@ -2,16 +2,10 @@ package modbus
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/goburrow/modbus"
 )
-
-// faultf makes an error that carries its fault.
-func faultf(f drivers.Fault, format string, args ...any) error {
-	return &drivers.Error{Fault: f, Err: fmt.Errorf(format, args...)}
-}
 
 // unsent makes of the loss of the link before anything was sent an error that says so.
 func unsent(err error) error {
@@ -28,11 +22,7 @@ func faultOf(err error) drivers.Fault {
 	if errors.As(err, &refused) {
 		return exceptionFault(refused.ExceptionCode)
 	}
-	var known *drivers.Error
-	if errors.As(err, &known) {
-		return known.Fault
-	}
-	return drivers.BadReply
+	return drivers.FaultOf(err)
 }
 
 // exceptionNegativeAcknowledge has no name in the library.

@@ -136,7 +136,7 @@ func (b *bus) overdue(i int) arrival {
 	b.count(timeouts)
 	b.timedOut = true
 	b.failures++
-	a := b.ended(i, nil, faultf(drivers.NoReply, "no reply"))
+	a := b.ended(i, nil, drivers.NoReply.Errorf("no reply"))
 	if b.reconnectAfter > 0 && b.failures >= b.reconnectAfter {
 		b.drop(errUnanswered)
 	}

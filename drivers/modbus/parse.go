@@ -3,7 +3,6 @@ package modbus
 import (
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
@@ -138,7 +137,7 @@ func (p *deviceParser) all(elements []*xmltree.Element) []device {
 
 func (p *deviceParser) device(e *xmltree.Element) device {
 	s := p.report.Settings(e)
-	d := device{name: p.name(s), description: s.String("Description", "")}
+	d := device{name: drivers.ReadDeviceName(s), description: s.String("Description", "")}
 	s.Required("Channel")
 	s.Required("Unit")
 	if d.broadcast = s.Bool("Broadcast", false); d.broadcast {
@@ -179,15 +178,6 @@ func (p *deviceParser) broadcastTags(s *xmltree.Settings, d *device) {
 			s.Error("Broadcast", "tag %s is a part of a register; a broadcast can only write whole ones", xmltree.Quote(t.Name))
 		}
 	}
-}
-
-// name reads a name that becomes part of a NodeId.
-func (p *deviceParser) name(s *xmltree.Settings) string {
-	name := s.Required("Name")
-	if strings.ContainsAny(name, "./#") {
-		s.Error("Name", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(name))
-	}
-	return name
 }
 
 func (p *deviceParser) limits(s *xmltree.Settings) limits {

@@ -250,15 +250,7 @@ func (p *tagParser) access(s *xmltree.Settings, t *Tag, addressed bool) drivers.
 // convert reads scaling, units and limits.
 func (p *tagParser) convert(s *xmltree.Settings, t *Tag) {
 	c := &t.Conversion
-	if name := s.String("Conversion", ""); name != "" {
-		named, ok := p.conversions[name]
-		if !ok {
-			s.Error("Conversion", "there is no conversion %s in Conversions%s", xmltree.Quote(name), xmltree.Suggest(name, p.conversionNames()))
-		}
-		*c = named
-		c.NotAvailable = slices.Clone(named.NotAvailable)
-	}
-	c.Parse(s)
+	*c = p.conversions.Read(s)
 	t.Unit, t.Range, t.Enum = c.Unit, c.Range, c.Enum
 	number := t.Raw.number()
 	if !number && (c.Linear.Active() || c.Range.Valid()) {
@@ -328,15 +320,6 @@ func (p *tagParser) deadband(s *xmltree.Settings, t *Tag, number bool) {
 	case t.Deadband <= 0:
 		s.Error("Deadband", "%v must be above 0", t.Deadband)
 	}
-}
-
-func (p *tagParser) conversionNames() []string {
-	var names []string
-	for name := range p.conversions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // span refuses what does not fit into the area or into one request.

@@ -251,12 +251,12 @@ func TestQualityOfNumbers(t *testing.T) {
 	if dv := decodeValue(tag, unhex(t, "7FC00000")); dv.Status != ua.StatusBadSensorFailure || !dv.Value.IsNull() {
 		t.Errorf("NaN: %v", dv)
 	}
-	tag.Range = drivers.Range{Low: 0, High: 10}
+	tag.Conversion.Range = drivers.Range{Low: 0, High: 10}
 	tag.Conversion.RangeStatus = ua.StatusUncertainEngineeringUnitsExceeded
-	for wire, want := range map[string]ua.StatusCode{
+	for wire, want := range map[string]ua.StatusCode{ // with the bits for a limit (Part 4 (1.05), 7.38.1)
 		"40A00000": ua.StatusOK,
-		"41300000": ua.StatusUncertainEngineeringUnitsExceeded | infoDataValue | limitHigh,
-		"BF800000": ua.StatusUncertainEngineeringUnitsExceeded | infoDataValue | limitLow,
+		"41300000": ua.StatusUncertainEngineeringUnitsExceeded | 0x600,
+		"BF800000": ua.StatusUncertainEngineeringUnitsExceeded | 0x500,
 	} {
 		if dv := decodeValue(tag, unhex(t, wire)); dv.Status != want || dv.Value.IsNull() {
 			t.Errorf("%s: %x, want %x", wire, uint32(dv.Status), uint32(want))

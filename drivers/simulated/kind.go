@@ -3,7 +3,6 @@ package simulated
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
@@ -36,13 +35,10 @@ func parse(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, co
 func parseDevice(r *xmltree.Report, e *xmltree.Element, conversions drivers.Conversions) Device {
 	w, rest := takeWords(r, e)
 	s := r.Settings(rest)
-	d := drivers.Device{Name: s.Required("Name"), Description: s.String("Description", "")}
+	d := drivers.Device{Name: drivers.ReadDeviceName(s), Description: s.String("Description", "")}
 	s.Required("Channel")
-	if strings.ContainsAny(d.Name, "./#") {
-		s.Error("Name", "%s must not contain . / or #, which separate the parts of a node's path", xmltree.Quote(d.Name))
-	}
 	s.Bool("Disabled", false) // a simulated device has nothing that could be switched off
-	p := tagParser{report: r, conversions: conversions, seen: map[string]bool{}}
+	p := tagParser{report: r, conversions: conversions, names: drivers.NewTagNames()}
 	for _, group := range s.Children("Group") {
 		g := r.Settings(group)
 		g.Required("Name")
@@ -53,7 +49,6 @@ func parseDevice(r *xmltree.Report, e *xmltree.Element, conversions drivers.Conv
 		g.Done()
 	}
 	s.Done()
-	p.folders(s, d.Tags)
 	return device(r, d, &w)
 }
 
@@ -61,7 +56,7 @@ type tagParser struct {
 	report      *xmltree.Report
 	conversions drivers.Conversions
 	period      time.Duration
-	seen        map[string]bool // names in lower case
+	names       *drivers.TagNames
 }
 
 // types are the words for Type: those of OPC UA that are numbers, texts or times.
@@ -81,17 +76,10 @@ func (p *tagParser) tag(e *xmltree.Element) drivers.Tag {
 	defer s.Done()
 	words := []string{"Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double", "String", "DateTime"}
 	t := drivers.Tag{
-		Name: s.Required("Name"), Description: s.String("Description", ""), Period: p.period,
+		Name: p.names.Read(s), Description: s.String("Description", ""), Period: p.period,
 		Type:   types()[s.Choice("Type", "Double", words...)],
 		Length: s.Int("Length", 0, 0, maxLength),
 		Access: map[string]drivers.Access{"Read": drivers.ReadOnly, "ReadWrite": drivers.ReadWrite}[s.Choice("Access", "Read", "Read", "ReadWrite")],
-	}
-	if p.seen[strings.ToLower(t.Name)] {
-		s.Error("Name", "tag %s exists already in this device", xmltree.Quote(t.Name))
-	}
-	p.seen[strings.ToLower(t.Name)] = true
-	if strings.ContainsAny(t.Name, "/#") || strings.Contains("."+t.Name+".", "..") && t.Name != "" {
-		s.Error("Name", "%s must not contain / or #, and has to have something on both sides of each dot", xmltree.Quote(t.Name))
 	}
 	if t.Length > 0 && (t.Type < uabinary.TypeInt16 && t.Type != uabinary.TypeBoolean || t.Type == uabinary.TypeString) {
 		s.Error("Length", "there are no arrays of this type here")
@@ -102,15 +90,7 @@ func (p *tagParser) tag(e *xmltree.Element) drivers.Tag {
 
 // convert reads unit, range and names of values; there is no raw value to scale.
 func (p *tagParser) convert(s *xmltree.Settings, t *drivers.Tag) {
-	var c drivers.Conversion
-	if name := s.String("Conversion", ""); name != "" {
-		named, ok := p.conversions[name]
-		if !ok {
-			s.Error("Conversion", "there is no conversion %s in Conversions", xmltree.Quote(name))
-		}
-		c = named
-	}
-	c.Parse(s)
+	c := p.conversions.Read(s)
 	t.Unit, t.Range, t.Enum = c.Unit, c.Range, c.Enum
 	whole := t.Type >= uabinary.TypeBoolean && t.Type <= uabinary.TypeUint64
 	switch {
@@ -120,17 +100,6 @@ func (p *tagParser) convert(s *xmltree.Settings, t *drivers.Tag) {
 		s.Error("Enum", "is only for whole numbers that are no array")
 	case len(t.Enum) > 0 && t.Type == uabinary.TypeBoolean && (t.Enum[0].Value != 0 || t.Enum[len(t.Enum)-1].Value != 1):
 		s.Error("Enum", "of a Boolean names 0 and 1, as in 0=Off;1=On")
-	}
-}
-
-// folders refuses a tag that would be the folder of another one.
-func (p *tagParser) folders(s *xmltree.Settings, tags []drivers.Tag) {
-	for i := range tags {
-		for at, c := range tags[i].Name {
-			if c == '.' && p.seen[strings.ToLower(tags[i].Name[:at])] {
-				s.Error("Name", "tag %s needs a folder %s, but that is a tag", xmltree.Quote(tags[i].Name), xmltree.Quote(tags[i].Name[:at]))
-			}
-		}
 	}
 }
 

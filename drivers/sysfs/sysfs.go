@@ -41,7 +41,7 @@ func parse(r *xmltree.Report, e *xmltree.Element, devices []*xmltree.Element, _ 
 	s.Done() // whatever was not asked for is an error with its line
 	for _, e := range devices {
 		s, names := r.Settings(e), drivers.NewTagNames()
-		d, disabled := drivers.Device{Name: s.Required("Name")}, s.Bool("Disabled", false)
+		d, disabled := drivers.Device{Name: drivers.ReadDeviceName(s)}, s.Bool("Disabled", false)
 		s.Required("Channel")
 		for _, e := range s.Children("Group") {
 			g := r.Settings(e)
