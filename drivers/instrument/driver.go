@@ -74,12 +74,15 @@ const (
 	forever    = time.Hour       // a time that nothing waits for
 	never      = -1              // as a limit
 	againOnce  = 5 * time.Second // for what is wanted once on a connection and did not come
+	// A device that was not set up on a connection is tried again after a pause between these.
+	setUpAgainMin = time.Second
+	setUpAgainMax = 30 * time.Second
 )
 
-func newDriver(c *channel, dial dialer, log *slog.Logger) *driver {
+func newDriver(c *channel, dial func(ctx context.Context) (drivers.Link, error), log *slog.Logger) *driver {
 	d := &driver{
 		channel: c, log: log, timer: time.NewTimer(0),
-		connect: connecting{dialer: dial, backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection, 1)},
+		connect: connecting{Dialling: drivers.NewDialling(dial, c.bus.startup, c.where, log)},
 		jobs:    make(chan *job, jobQueue), orders: make(chan func(), 16), woken: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	d.line = line{scanner: framing.NewScanner(c.spec)}
@@ -92,7 +95,7 @@ func (d *driver) Bind(vars map[string]*addressspace.Variable) {
 	for i := range d.channel.devices {
 		dev := &d.channel.devices[i]
 		u := &unit{dev: dev, health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend},
-			pause: drivers.Backoff{Min: redialMin, Max: redialMax}, sequence: make([]uint64, len(dev.messages))}
+			pause: drivers.Backoff{Min: setUpAgainMin, Max: setUpAgainMax}, sequence: make([]uint64, len(dev.messages))}
 		for j := range dev.tags {
 			p := &point{Point: drivers.NewPoint(vars[dev.name+"."+dev.tags[j].Name], dev.hold, now)}
 			if dev.disabled {
@@ -189,7 +192,7 @@ func (d *driver) shutdown() {
 	if err := d.drop(nil); err != nil {
 		d.log.Warn("channel did not close cleanly", "err", err)
 	}
-	d.connect.wait()
+	d.connect.Wait()
 }
 
 // serve does one thing: a command, unless polls have waited for several of them, what must be sent first on a connection,
@@ -233,7 +236,7 @@ func (d *driver) nextJob() *job {
 func (d *driver) events() {
 	for {
 		select {
-		case r := <-d.connect.done:
+		case r := <-d.connect.Done():
 			d.connected(r)
 		case f := <-d.orders:
 			f()
@@ -268,6 +271,8 @@ func (d *driver) sleep(ctx context.Context) {
 	case <-ctx.Done():
 	case <-d.timer.C:
 	case <-d.woken:
+	case r := <-d.connect.Done():
+		d.connected(r)
 	}
 }
 
@@ -279,8 +284,8 @@ func (d *driver) nextTime() time.Duration {
 	if s := d.schedule.Next(); s != nil {
 		next = s.Due()
 	}
-	if d.line.link == nil && !d.connect.active && len(d.units) > 0 {
-		next = min(next, d.connect.at)
+	if at, ok := d.connect.Next(); ok && d.line.link == nil && len(d.units) > 0 {
+		next = min(next, at)
 	}
 	for _, u := range d.units {
 		if d.line.link != nil && u.demoted() {

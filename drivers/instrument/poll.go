@@ -141,7 +141,7 @@ const reopenAfter = time.Minute
 
 // reopen suspects the port when no device answers.
 func (d *driver) reopen() {
-	if d.channel.line == nil || d.line.streams || d.now()-d.connect.opened < reopenAfter {
+	if d.channel.line == nil || d.line.streams || d.now()-d.connect.Opened() < reopenAfter {
 		return
 	}
 	for _, u := range d.units {

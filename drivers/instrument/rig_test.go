@@ -149,7 +149,7 @@ func newRig(t *testing.T, text string) *rig {
 	return r
 }
 
-func (r *rig) bind(c *channel, dial dialer) {
+func (r *rig) bind(c *channel, dial func(context.Context) (drivers.Link, error)) {
 	r.space = addressspace.New("urn:test")
 	ns := r.space.AddNamespace("urn:test:devices")
 	vars, err := drivers.AddToSpace(r.space, ns, c.Devices())

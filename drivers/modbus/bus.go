@@ -182,7 +182,7 @@ func (b *bus) broadcast(ctx context.Context, request []byte) error {
 	if err := b.transmit(request); err != nil {
 		return err
 	}
-	err := rest(ctx, b.onWire(len(request))+b.turnaround)
+	err := drivers.Rest(ctx, b.onWire(len(request))+b.turnaround)
 	b.total.load.Add(time.Since(b.sent), time.Now())
 	return err
 }

@@ -3,73 +3,33 @@ package modbus
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/serial"
 )
 
-// Pause between attempts to connect.
-const (
-	redialMin = time.Second
-	redialMax = 30 * time.Second
-	joinLimit = 2 * time.Second
-	// What is due waits that long for a link that is made anew, so that a short break is no news.
-	grace = 500 * time.Millisecond
-)
-
-// connecting is the way to a link. Connecting can take seconds, in which the tags must tell that there is no connection;
-// so it happens on a goroutine of its own.
+// connecting is the way to a link, and what is remembered of the last one.
 type connecting struct {
-	up       bool          // there is a link, as far as the log says
-	active   bool          // an attempt is under way
-	failing  bool          // the failure has been logged; one line per outage
-	at       time.Duration // when to try next
-	began    time.Duration // when the attempt under way began
-	opened   time.Duration // when the link came; 0: never
-	before   uint64        // replies on the bus at that time
-	used     time.Duration // when the link was last used
+	*drivers.Dialling
+	before   uint64        // replies on the bus when it came
+	used     time.Duration // when it was last used
 	requests uint64        // on the bus at that time
-	backoff  drivers.Backoff
-	done     chan connection
-	task     sync.WaitGroup
-}
-
-type connection struct {
-	link drivers.Link
-	err  error
 }
 
 // dial starts an attempt if there is no link and it is time for one.
 func (d *driver) dial(ctx context.Context) {
-	c := &d.connect
-	if d.bus.link == nil && c.up {
+	if d.bus.link == nil && d.connect.Up() {
 		d.lost()
 	}
-	if d.bus.link != nil || c.active || d.now() < c.at || len(d.units) == 0 || d.bus.rests() && !d.needed() {
+	if d.bus.link != nil || len(d.units) == 0 || d.bus.rests() && !d.needed() {
 		return
 	}
-	c.active, c.began = true, d.now()
-	c.task.Go(func() {
-		r := d.bus.open(ctx)
-		select {
-		case c.done <- r:
-		case <-ctx.Done():
-			if r.link != nil {
-				_ = r.link.Close() // nobody wants it any more
-			}
-		}
-	})
+	d.connect.Begin(ctx, d.now())
 }
 
-// holding tells whether what is due waits for the attempt under way: the first one ever, or one that follows at once
-// on a link that has ended.
-func (d *driver) holding() bool {
-	c := &d.connect
-	return d.bus.link == nil && c.active && !c.failing && (c.opened == 0 || d.now() < c.began+grace)
-}
+// holding tells whether what is due waits for a link.
+func (d *driver) holding() bool { return d.bus.link == nil && d.connect.Holding(d.now()) }
 
 // rests tells whether the channel closes when it has nothing to do.
 func (w *wiring) rests() bool { return w.idleClose > 0 }
@@ -96,66 +56,28 @@ func (d *driver) rest() {
 // errIdle says that we ended the link ourselves, because nothing was to be sent.
 var errIdle = errors.New("nothing to do")
 
-// open makes a link that is ready for the first request. It only reads what never changes.
-func (w *wiring) open(ctx context.Context) connection {
-	link, err := w.dial(ctx)
-	if err != nil {
-		return connection{err: err}
-	}
-	if err := rest(ctx, w.connectDelay); err != nil {
-		return connection{err: errors.Join(err, link.Close())}
-	}
-	return connection{link: link}
-}
-
-// rest waits that long or until ctx ends.
-func rest(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // connected takes the result of an attempt. What failed for want of a link is read at once.
-func (d *driver) connected(r connection) {
+func (d *driver) connected(r drivers.Dialled) {
 	c := &d.connect
-	c.active = false
-	if r.err != nil {
-		c.at = d.now() + c.backoff.Next()
-		d.bus.total.failed(r.err)
-		if !c.failing {
-			d.log.Warn("channel down", "where", d.channel.where(), "err", r.err)
-		}
-		c.failing = true
+	first := c.Opened() == 0
+	link, err := c.Take(r, d.now())
+	if err != nil {
+		d.bus.total.failed(err)
 		return
 	}
-	level := slog.LevelDebug // devices that close after each request are no news
-	if c.failing || c.opened == 0 {
-		level = slog.LevelInfo
-	}
-	d.log.Log(context.Background(), level, "channel up", "where", d.channel.where())
-	c.up, c.failing, c.before = true, false, d.bus.total.get(replies)
+	c.before, c.used = d.bus.total.get(replies), c.Opened()
 	d.bus.total.enter(1)
-	if c.opened != 0 {
+	if !first {
 		d.bus.count(reconnects)
 	}
-	c.opened = max(d.now(), 1)
-	c.used = c.opened
-	d.bus.attach(r.link)
-	d.open.Store(&r.link)
-	if port, ok := r.link.(serial.Counter); ok {
+	d.bus.attach(link)
+	d.open.Store(&link)
+	if port, ok := link.(serial.Counter); ok {
 		d.port.Store(&port)
 	}
 	for _, u := range d.units {
 		u.rejoin.Reset()
-		u.rejoinAt = min(u.rejoinAt, c.opened+rejoinMin)
+		u.rejoinAt = min(u.rejoinAt, c.Opened()+rejoinMin)
 		if u.known { // it may be another one now
 			u.identify = u.asks
 		}
@@ -170,34 +92,13 @@ func (d *driver) connected(r connection) {
 	}
 }
 
-// lost notes that the link has ended. If it was of use, the next attempt comes at once, as for devices that close after
-// each request; else with growing pauses, as for those that accept and close.
+// lost notes that the link has ended.
 func (d *driver) lost() {
-	c := &d.connect
-	d.log.Debug("channel lost", "where", d.channel.where(), "err", d.bus.cause)
-	c.up, c.at = false, d.now()
+	cause := d.bus.cause
 	d.bus.total.enter(0)
-	if d.bus.cause != nil {
-		d.bus.total.failed(d.bus.cause)
+	if cause != nil {
+		d.bus.total.failed(cause)
 	}
-	if d.bus.total.get(replies) != c.before || errors.Is(d.bus.cause, errRenewed) || errors.Is(d.bus.cause, errIdle) {
-		c.backoff.Reset()
-		return
-	}
-	c.at += c.backoff.Next()
-}
-
-// wait joins the attempt under way; one that does not heed its context is left behind.
-func (c *connecting) wait() {
-	joined := make(chan struct{})
-	go func() {
-		c.task.Wait()
-		close(joined)
-	}()
-	timer := time.NewTimer(joinLimit)
-	defer timer.Stop()
-	select {
-	case <-joined:
-	case <-timer.C:
-	}
+	ofUse := d.bus.total.get(replies) != d.connect.before || errors.Is(cause, errRenewed) || errors.Is(cause, errIdle)
+	d.connect.Lost(d.now(), cause, ofUse)
 }

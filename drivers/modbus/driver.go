@@ -159,7 +159,7 @@ const (
 func newDriver(c *channel, w wiring, log *slog.Logger) *driver {
 	return &driver{
 		channel: c, log: log, bus: newBus(w), label: c.name, orders: make(chan func(), 16), timer: time.NewTimer(0),
-		connect: connecting{backoff: drivers.Backoff{Min: redialMin, Max: redialMax}, done: make(chan connection)},
+		connect: connecting{Dialling: drivers.NewDialling(w.dial, w.connectDelay, c.where, log)},
 		writes:  make(chan []*job, writeQueue), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 		asks: make(chan *ask, 16), byVariable: map[*addressspace.Variable]*point{},
 	}
@@ -316,7 +316,7 @@ func (d *driver) shutdown() {
 			d.log.Warn("channel did not close cleanly", "err", d.bus.cause)
 		}
 	}
-	d.connect.wait()
+	d.connect.Wait()
 }
 
 // serve does one thing: a write or what a client waits for, unless polls have waited for several of them, then what is due, then a probe. It
@@ -386,7 +386,7 @@ func (d *driver) unhold() *job {
 func (d *driver) events() {
 	for {
 		select {
-		case r := <-d.connect.done:
+		case r := <-d.connect.Done():
 			d.connected(r)
 		case <-d.wake:
 			d.resume()
@@ -416,7 +416,7 @@ func (d *driver) sleep(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-d.timer.C:
-	case r := <-d.connect.done:
+	case r := <-d.connect.Done():
 		d.connected(r)
 	case <-d.wake:
 		d.resume()
@@ -447,8 +447,10 @@ func (d *driver) nextTime() time.Duration {
 	switch {
 	case d.bus.link != nil && d.bus.idleClose > 0:
 		next = min(next, d.restAt())
-	case d.bus.link == nil && !d.connect.active && !d.bus.rests() && len(d.units) > 0:
-		next = min(next, d.connect.at)
+	case d.bus.link == nil && !d.bus.rests() && len(d.units) > 0:
+		if at, ok := d.connect.Next(); ok {
+			next = min(next, at)
+		}
 	}
 	return next
 }

@@ -50,16 +50,15 @@ func (m *Master) Trace(report func(direction string, bytes []byte)) { m.driver.b
 
 // Connect opens the link unless it is open.
 func (m *Master) Connect(ctx context.Context) error {
-	bus := m.driver.bus
-	if bus.link != nil {
+	if m.driver.bus.link != nil {
 		return nil
 	}
-	r := bus.open(ctx)
-	if r.err != nil {
-		return &drivers.Error{Fault: drivers.NoCommunication, Err: r.err}
+	link, err := m.driver.connect.Open(ctx)
+	if err != nil {
+		return &drivers.Error{Fault: drivers.NoCommunication, Err: err}
 	}
-	bus.attach(r.link)
-	if port, ok := r.link.(serial.Counter); ok {
+	m.driver.bus.attach(link)
+	if port, ok := link.(serial.Counter); ok {
 		m.driver.port.Store(&port)
 	}
 	return nil
@@ -160,7 +159,7 @@ func (m *Master) persist(ctx context.Context, do func() error) error {
 		switch faultOf(err) {
 		case drivers.NoReply, drivers.BadReply, drivers.LinkLost, drivers.NoCommunication:
 		case drivers.Busy:
-			if err := rest(ctx, busyPause); err != nil {
+			if err := drivers.Rest(ctx, busyPause); err != nil {
 				return err
 			}
 		default:

@@ -59,7 +59,7 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 func (d *driver) outcome(b *block, data []byte, err error) {
 	switch {
 	case err == nil:
-	case cutOff(err) && !d.connect.failing && !b.again: // a new link may be there in a moment
+	case cutOff(err) && !d.connect.Failing() && !b.again: // a new link may be there in a moment
 		b.again = true
 		d.repeat(b)
 		return
@@ -124,7 +124,7 @@ func (d *driver) persist(ctx context.Context, b *block, tries int) ([]byte, erro
 		switch faultOf(err) {
 		case drivers.NoReply, drivers.BadReply:
 		case drivers.Busy:
-			if err := rest(ctx, busyPause); err != nil {
+			if err := drivers.Rest(ctx, busyPause); err != nil {
 				return nil, err
 			}
 		default:
@@ -286,7 +286,7 @@ func (d *driver) alive(u *unit) {
 
 // reopen suspects the port when no unit answers.
 func (d *driver) reopen() {
-	if d.bus.reopenAfter == 0 || d.now()-d.connect.opened < d.bus.reopenAfter {
+	if d.bus.reopenAfter == 0 || d.now()-d.connect.Opened() < d.bus.reopenAfter {
 		return
 	}
 	for _, u := range d.units {

@@ -130,7 +130,7 @@ func TestReplugOverPTY(t *testing.T) {
 	r := &rig{t: t, slave: slave, done: make(chan struct{})}
 	c := parseGood(t, RTU(), `<Channel Name="Line1" Type="ModbusRtu" Port="`+path+`"/>`+dev(`Timeout="100" Retries="0" HoldPolls="0"`, `Period="20"`, oneTag))
 	r.bind(c, c.wiring())
-	r.driver.connect.backoff = drivers.Backoff{Min: 10 * time.Millisecond, Max: 20 * time.Millisecond}
+	r.driver.connect.Backoff = drivers.Backoff{Min: 10 * time.Millisecond, Max: 20 * time.Millisecond}
 	r.run()
 	for value := range uint16(3) {
 		slave.Set(17, modbussim.HoldingRegisters, 0, value)
