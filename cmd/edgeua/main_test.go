@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -50,20 +51,28 @@ func (r result) want(t *testing.T, code int, texts ...string) {
 // anonymousUsers lets everybody do everything.
 const anonymousUsers = `<TcUaSecurityConfig><Users><User Name="Anonymous" Auth="None" IsRoot="true"/></Users></TcUaSecurityConfig>`
 
-// files writes a configuration and returns the path of its main file. Whoever names no users has anonymousUsers.
+// files writes a configuration and returns the path of its main file. Whoever names no users has anonymousUsers, and the
+// gateway of mainFile has a certificate already: keys take their time.
 func files(t *testing.T, named map[string]string) string {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, config.UsersName), []byte(anonymousUsers), 0o600); err != nil {
-		t.Fatal(err)
+	all := map[string]string{config.UsersName: anonymousUsers}
+	if text := named[config.MainName]; strings.Contains(text, mainStore) {
+		_, uri, _ := strings.Cut(text, "<ServerUri>")
+		uri, _, _ = strings.Cut(uri, "</ServerUri>")
+		own := makeIdentity(t, uri)
+		all["own.der"], all["own.pem"] = own.der, own.pem
 	}
-	for name, text := range named {
+	maps.Copy(all, named)
+	dir := t.TempDir()
+	for name, text := range all {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return filepath.Join(dir, "TcUaServerConfig.xml")
+	return filepath.Join(dir, config.MainName)
 }
+
+const mainStore = `<CertificateStore><OpenSSLStore><CertificateTrustListLocation>[ApplicationPath]/trusted</CertificateTrustListLocation><ServerCertificate>[ApplicationPath]/own.der</ServerCertificate><ServerPrivateKey>[ApplicationPath]/own.pem</ServerPrivateKey></OpenSSLStore><GenerateCertificate>true</GenerateCertificate></CertificateStore>`
 
 // mainFile is a main file that only None and anonymous sessions need.
 func mainFile(url, more string) string {
@@ -73,7 +82,7 @@ func mainFile(url, more string) string {
 <ServerName>test</ServerName>
 <UaEndpoint>
 <Url>%s</Url>
-<CertificateStore><OpenSSLStore><CertificateTrustListLocation>[ApplicationPath]/trusted</CertificateTrustListLocation><ServerCertificate>[ApplicationPath]/own.der</ServerCertificate><ServerPrivateKey>[ApplicationPath]/own.pem</ServerPrivateKey></OpenSSLStore><GenerateCertificate>true</GenerateCertificate></CertificateStore>
+`+mainStore+`
 <SecuritySetting><SecurityPolicy>http://opcfoundation.org/UA/SecurityPolicy#None</SecurityPolicy><MessageSecurityMode>None</MessageSecurityMode></SecuritySetting>
 %s
 </UaEndpoint>
@@ -127,6 +136,11 @@ func TestCheck_ReportsEverythingWithItsLine(t *testing.T) {
 
 func TestCheck_StartsNothing(t *testing.T) {
 	main := files(t, map[string]string{"TcUaServerConfig.xml": mainFile("opc.tcp://127.0.0.1:4840", "")})
+	for _, own := range []string{"own.der", "own.pem"} { // it would create
+		if err := os.Remove(filepath.Join(filepath.Dir(main), own)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	edgeua(t, "check", "--config", main).want(t, exitOK)
 	if entries, _ := os.ReadDir(filepath.Dir(main)); len(entries) != 2 {
 		t.Errorf("check left %v behind", entries)
@@ -278,8 +292,20 @@ func TestServe_WithoutUsersFileNobodyGetsIn(t *testing.T) {
 	defer func() { stop(); <-served }()
 	log.wait(t, "has no effect: there is no")
 	log.wait(t, "edgeua users --help")
-	edgeua(t, "listen", "--addr", "opc.tcp://"+addr, "--security", "None,None", "--duration", "3s").
-		want(t, exitFailure, "does not accept anonymous sessions", "EnableAnonymous and a user Anonymous")
+	listenUntil(t, "the server does not accept anonymous sessions on this endpoint; name a user with --user, or have both EnableAnonymous and a user Anonymous",
+		"--addr", "opc.tcp://"+addr, "--security", "None,None")
+}
+
+// listenUntil runs edgeua listen until it prints the text.
+func listenUntil(t *testing.T, text string, args ...string) {
+	t.Helper()
+	out := &watched{}
+	ctx, enough := context.WithCancel(t.Context())
+	var listened sync.WaitGroup
+	listened.Go(func() { run(ctx, append([]string{"listen"}, args...), out, out) })
+	defer listened.Wait()
+	defer enough()
+	out.wait(t, text)
 }
 
 func TestListen_JSONLines(t *testing.T) {
