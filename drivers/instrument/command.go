@@ -3,7 +3,6 @@ package instrument
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/internal/uabinary"
@@ -19,12 +18,11 @@ type writer struct {
 
 // job is one command on its way through the queue.
 type job struct {
+	*drivers.Ticket
 	unit    *unit
 	command *command
 	value   func(verb string) string // nil: a Method
 	status  ua.StatusCode            // on success: Good or GoodClamped
-	done    chan ua.StatusCode
-	claim   atomic.Bool // by the line, to send it, or by its caller, to give it up
 }
 
 // Write checks what can be checked without the device and returns what the device answered. When ctx ends first, the
@@ -40,7 +38,7 @@ func (w writer) Write(ctx context.Context, dv uabinary.DataValue) ua.StatusCode 
 	if value == nil {
 		return status
 	}
-	return w.d.enqueue(ctx, &job{unit: w.u, command: w.c, value: value, status: status, done: make(chan ua.StatusCode, 1)})
+	return w.d.enqueue(ctx, &job{Ticket: drivers.NewTicket(), unit: w.u, command: w.c, value: value, status: status})
 }
 
 // enqueue hands a command over and waits for its result.
@@ -53,28 +51,17 @@ func (d *driver) enqueue(ctx context.Context, j *job) ua.StatusCode {
 	case <-ctx.Done():
 		return ua.StatusBadTimeout
 	}
-	select {
-	case s := <-j.done:
-		return s
-	case <-d.stopped:
-		if j.claim.CompareAndSwap(false, true) {
-			return ua.StatusBadShutdown
-		}
-		return <-j.done
-	case <-ctx.Done():
-		j.claim.CompareAndSwap(false, true)
-		return ua.StatusBadTimeout
-	}
+	return j.Wait(ctx, d.stopped)
 }
 
 // command serves one job, on the goroutine of the line. What the device has afterwards is asked for at once.
 func (d *driver) command(ctx context.Context, j *job) {
-	if !j.claim.CompareAndSwap(false, true) {
+	if !j.Take() {
 		return
 	}
 	u := j.unit
 	if d.line.link == nil || !u.ready || u.demoted() && len(u.dev.polls) > 0 {
-		j.done <- drivers.NoCommunication.WriteStatus()
+		j.Answer(drivers.NoCommunication.WriteStatus())
 		return
 	}
 	err := d.persist(ctx, u, &j.command.exchange, nil, j.value, 1+j.command.retries)
@@ -85,17 +72,17 @@ func (d *driver) command(ctx context.Context, j *job) {
 			d.alive(u)
 		}
 		d.hasten(u)
-		j.done <- j.status
+		j.Answer(j.status)
 	case errors.As(err, &no):
 		d.alive(u)
 		u.tally.failed(err)
-		j.done <- no.status
+		j.Answer(no.status)
 	case ctx.Err() != nil:
-		j.done <- ua.StatusBadShutdown
+		j.Answer(ua.StatusBadShutdown)
 	default:
 		d.log.Warn("command failed", "device", u.dev.name, "command", j.command.name, "err", err)
 		d.judge(u, err)
 		d.hasten(u)
-		j.done <- drivers.FaultOf(err).WriteStatus()
+		j.Answer(drivers.FaultOf(err).WriteStatus())
 	}
 }

@@ -60,7 +60,7 @@ func (d *driver) method(node, parent uabinary.NodeID, u *unit, c *command) addre
 		BrowseName:  uabinary.QualifiedName{NamespaceIndex: node.Namespace, Name: c.name},
 		Description: uabinary.LocalizedText{Text: c.description},
 		Run: func(ctx context.Context, _ *addressspace.MethodCall) ([]uabinary.Variant, ua.StatusCode, []ua.StatusCode) {
-			return nil, d.enqueue(ctx, &job{unit: u, command: c, done: make(chan ua.StatusCode, 1)}), nil
+			return nil, d.enqueue(ctx, &job{Ticket: drivers.NewTicket(), unit: u, command: c}), nil
 		},
 	}
 }

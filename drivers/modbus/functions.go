@@ -198,11 +198,11 @@ func (d *driver) carryOut(ctx context.Context, f *function, u *unit, dev *device
 	case dev.readOnly && f.changes != nil && f.changes(in):
 		return nil, ua.StatusBadNotWritable, nil
 	}
-	j := &job{unit: u, device: dev, wire: pdu, done: make(chan ua.StatusCode, 1)}
+	j := &job{Ticket: drivers.NewTicket(), unit: u, device: dev, wire: pdu}
 	if !d.submit(ctx, []*job{j}) {
 		return nil, d.refusal(), nil
 	}
-	if s := d.wait(ctx, j); s != ua.StatusOK {
+	if s := j.Wait(ctx, d.stopped); s != ua.StatusOK {
 		return nil, s, nil
 	}
 	return f.result(j.reply), ua.StatusOK, nil

@@ -15,7 +15,7 @@ func (d *driver) neighbours(j *job) []*job {
 		if !next.follows(last) || size+next.point.tag.span() > j.mostMerged() {
 			break
 		}
-		if d.unhold(); next.claim.CompareAndSwap(false, true) {
+		if d.unhold(); next.Take() {
 			all = append(all, next)
 			last, size = next, size+next.point.tag.span()
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/edgeua/edgeua/addressspace"
@@ -25,15 +24,14 @@ type writer struct {
 
 // job is one write, or one request of a Method, on its way through the queue.
 type job struct {
+	*drivers.Ticket
 	unit    *unit
 	device  *device
 	point   *point        // nil: a request of a Method
 	wire    []byte        // what is written, as encode makes it; the PDU of a Method
 	reply   []byte        // PDU that answered the request of a Method
 	status  ua.StatusCode // on success: Good or GoodClamped
-	done    chan ua.StatusCode
-	checked bool        // the device has told what it kept
-	claim   atomic.Bool // by the bus, to send it, or by its caller, to give it up
+	checked bool          // the device has told what it kept
 }
 
 // Write checks what can be checked without the device and returns what the device answered. When ctx ends first, the
@@ -46,7 +44,7 @@ func (w writer) Write(ctx context.Context, dv uabinary.DataValue) ua.StatusCode 
 	if !w.d.submit(ctx, []*job{j}) {
 		return w.d.refusal()
 	}
-	return w.d.wait(ctx, j)
+	return j.Wait(ctx, w.d.stopped)
 }
 
 // Source implements addressspace.SourceWriter.
@@ -66,7 +64,7 @@ func (d *driver) WriteAll(ctx context.Context, writes []addressspace.Write) []ua
 		switch {
 		case j == nil:
 		case taken:
-			results[i] = d.wait(ctx, j)
+			results[i] = j.Wait(ctx, d.stopped)
 		default:
 			results[i] = d.refusal()
 		}
@@ -90,7 +88,7 @@ func (w writer) job(dv uabinary.DataValue) (*job, ua.StatusCode) {
 	if wire == nil {
 		return nil, status
 	}
-	return &job{point: w.p, unit: w.p.unit, device: w.p.device, wire: wire, status: status, done: make(chan ua.StatusCode, 1)}, status
+	return &job{Ticket: drivers.NewTicket(), point: w.p, unit: w.p.unit, device: w.p.device, wire: wire, status: status}, status
 }
 
 // submit puts jobs into the queue; false if there was no room before ctx or the driver ended.
@@ -115,24 +113,9 @@ func (d *driver) refusal() ua.StatusCode {
 	}
 }
 
-func (d *driver) wait(ctx context.Context, j *job) ua.StatusCode {
-	select {
-	case s := <-j.done:
-		return s
-	case <-d.stopped:
-		if j.claim.CompareAndSwap(false, true) {
-			return ua.StatusBadShutdown
-		}
-		return <-j.done
-	case <-ctx.Done():
-		j.claim.CompareAndSwap(false, true)
-		return ua.StatusBadTimeout
-	}
-}
-
 // write serves the job that is first in turn, on the goroutine of the bus, with its neighbours if they go along.
 func (d *driver) write(ctx context.Context, j *job) {
-	if !j.claim.CompareAndSwap(false, true) {
+	if !j.Take() {
 		return
 	}
 	jobs := append([]*job{j}, d.neighbours(j)...)
@@ -183,7 +166,7 @@ func refused(err error) bool {
 
 func answer(jobs []*job, s ua.StatusCode) {
 	for _, j := range jobs {
-		j.done <- s
+		j.Answer(s)
 	}
 }
 
@@ -194,11 +177,11 @@ func (d *driver) finish(ctx context.Context, jobs []*job, err error) {
 	case err == nil:
 		d.alive(first.unit)
 		for _, j := range jobs {
-			j.done <- d.confirmed(ctx, j)
+			j.Answer(d.confirmed(ctx, j))
 		}
 	case errors.Is(err, errBroadcast):
 		for _, j := range jobs {
-			j.done <- j.status
+			j.Answer(j.status)
 		}
 	case errors.Is(err, errKeptAnother):
 		d.alive(first.unit)
