@@ -23,12 +23,15 @@ type desk struct {
 	err     error    // guarded by mu
 	asked   int      // guarded by mu; since times
 	learned int      // guarded by mu
+	open    func() // since the first say; nobody is answered before
+	opened  chan struct{}
 	stop    func()
 }
 
 func newDesk(t *testing.T, file string, clients ...Client) *desk {
 	t.Helper()
-	d := &desk{}
+	d := &desk{opened: make(chan struct{})}
+	d.open = sync.OnceFunc(func() { close(d.opened) })
 	d.Lookup = New(Config{File: file, Query: d.query, Learned: func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -43,7 +46,12 @@ func newDesk(t *testing.T, file string, clients ...Client) *desk {
 	return d
 }
 
-func (d *desk) query(context.Context, Client) ([]string, error) {
+func (d *desk) query(ctx context.Context, _ Client) ([]string, error) {
+	select {
+	case <-d.opened:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
@@ -54,6 +62,7 @@ func (d *desk) say(err error, urls ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.err, d.urls = err, urls
+	d.open()
 }
 
 // times returns how often the directory has been asked since the last time, when another period has passed.
