@@ -23,7 +23,7 @@ type desk struct {
 	err     error    // guarded by mu
 	asked   int      // guarded by mu; since times
 	learned int      // guarded by mu
-	open    func() // since the first say; nobody is answered before
+	open    func()   // since the first say; nobody is answered before
 	opened  chan struct{}
 	stop    func()
 }
