@@ -6,6 +6,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/internal/uabinary"
+	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -48,6 +49,34 @@ func Action(name, description string, parent uabinary.NodeID, run func(*addresss
 			return nil, run(call), nil
 		},
 	}
+}
+
+// maxTrace is the longest that a trace runs.
+const maxTrace = time.Hour
+
+// TraceAction is the Method SetTrace of a channel; run is told for how long the wire is to be traced, 0 ends it.
+func TraceAction(channel uabinary.NodeID, run func(long time.Duration) ua.StatusCode) addressspace.MethodOptions {
+	trace := Action("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", channel, func(call *addressspace.MethodCall) ua.StatusCode {
+		n, _ := call.Inputs[0].Number()
+		long := time.Duration(n) * time.Second
+		if long > maxTrace {
+			return ua.StatusBadOutOfRange
+		}
+		return run(long)
+	})
+	trace.InputArguments = []uabinary.Argument{{
+		Name: "Seconds", DataType: uabinary.NumericID(0, id.UInt32), ValueRank: -1,
+		Description: uabinary.LocalizedText{Text: "0 to 3600"},
+	}}
+	return trace
+}
+
+// ResetAction is the Method ResetCounters of a channel or of a device.
+func ResetAction(parent uabinary.NodeID, reset func()) addressspace.MethodOptions {
+	return Action("ResetCounters", "sets the counters to 0", parent, func(*addressspace.MethodCall) ua.StatusCode {
+		reset()
+		return ua.StatusOK
+	})
 }
 
 // AddMethods adds Methods.

@@ -62,34 +62,51 @@ func (t *Trips) Gauges() []Gauge {
 // loadWindow is the time over which the load of a bus is measured.
 const loadWindow = 10 * time.Second
 
-// Load is the share of time in which a bus is busy. One goroutine adds, any may ask.
+// Limits between which a warning about the load is given, and may be given again, in thousandths.
+const (
+	highLoad = 800
+	lowLoad  = 600
+)
+
+// Load is the share of time in which a bus is busy. One goroutine adds and asks TooHigh; Percent may be asked by any.
 type Load struct {
 	began atomic.Int64 // UnixNano of the window under way
 	busy  atomic.Int64 // in it
 	last  atomic.Int64 // thousandths, of the one before
+	high  bool         // as far as TooHigh has told
 }
 
-// Add counts busy time that ended now; it returns true when a window ended.
-func (l *Load) Add(busy time.Duration, now time.Time) bool {
+// Add counts busy time that ended now.
+func (l *Load) Add(busy time.Duration, now time.Time) {
 	began := l.began.Load()
 	if began == 0 {
 		l.began.Store(now.Add(-busy).UnixNano())
 		l.busy.Store(int64(busy))
-		return false
+		return
 	}
 	total := l.busy.Add(int64(busy))
 	elapsed := now.UnixNano() - began
 	if elapsed < int64(loadWindow) {
-		return false
+		return
 	}
 	l.last.Store(1000 * total / elapsed)
 	l.began.Store(now.UnixNano())
 	l.busy.Store(0)
-	return true
 }
 
-// Last is the load of the last window that ended, in thousandths.
-func (l *Load) Last() int64 { return l.last.Load() }
+// TooHigh is for a warning: it tells once that a window has ended in which the bus had too much to do, and tells it again
+// only when it was better in between.
+func (l *Load) TooHigh() (percent int64, ok bool) {
+	load := l.last.Load()
+	switch {
+	case load < lowLoad:
+		l.high = false
+	case load >= highLoad && !l.high:
+		l.high = true
+		return load / 10, true
+	}
+	return 0, false
+}
 
 // Percent is the load of the last window, or of the one under way if that has lasted long because nothing was sent.
 func (l *Load) Percent(now time.Time) float64 {

@@ -75,7 +75,7 @@ func (d *driver) command(ctx context.Context, j *job) {
 		j.Answer(j.status)
 	case errors.As(err, &no):
 		d.alive(u)
-		u.tally.failed(err)
+		u.tally.Failed(err)
 		j.Answer(no.status)
 	case ctx.Err() != nil:
 		j.Answer(ua.StatusBadShutdown)

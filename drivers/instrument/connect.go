@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -38,7 +37,7 @@ func (d *driver) connected(r drivers.Dialled) {
 	first := c.Opened() == 0
 	link, err := c.Take(r, d.now())
 	if err != nil {
-		d.line.total.failed(err)
+		d.line.total.Failed(err)
 		d.failStreams()
 		return
 	}
@@ -48,9 +47,7 @@ func (d *driver) connected(r drivers.Dialled) {
 	c.told, c.before = false, d.line.total.get(received)
 	d.line.attach(link)
 	d.open.Store(&link)
-	if port, ok := link.(serial.Counter); ok {
-		d.port.Store(&port)
-	}
+	d.port.Attach(link)
 	for _, u := range d.units {
 		d.welcome(u)
 	}
@@ -76,9 +73,9 @@ func (d *driver) lost() {
 	c := &d.connect
 	d.open.Store(nil)
 	c.lost = d.now()
-	d.line.total.enter(0)
+	d.line.total.Up(false)
 	if c.cause != nil {
-		d.line.total.failed(c.cause)
+		d.line.total.Failed(c.cause)
 	}
 	c.Lost(d.now(), c.cause, d.line.total.get(received) != c.before)
 }
@@ -114,7 +111,7 @@ func (d *driver) failStreams() {
 			}
 		}
 		if len(u.dev.polls) == 0 {
-			u.tally.enter(int32(drivers.HealthSuspect))
+			u.tally.Enter(drivers.HealthSuspect)
 		}
 	}
 }

@@ -27,14 +27,13 @@ type driver struct {
 	burst    int // commands served in a row
 	sweepAt  time.Duration
 	traceEnd time.Duration
-	busy     bool // the load of the line has been warned of
 
 	jobs    chan *job
 	orders  chan func()   // from Methods, to be carried out on the goroutine of the line
 	woken   chan struct{} // there is something new in one of the channels
 	stopped chan struct{} // closed when no command will be served any more
 	open    atomic.Pointer[drivers.Link]
-	port    atomic.Pointer[serial.Counter] // of a serial line that is open; nil: never opened
+	port    serial.Meter // of a serial line
 }
 
 // unit is one device at work.
@@ -317,7 +316,7 @@ func (d *driver) sweep(now time.Duration) {
 			}
 		}
 		if stale && len(u.dev.polls) == 0 {
-			u.tally.enter(int32(drivers.HealthSuspect))
+			u.tally.Enter(drivers.HealthSuspect)
 		}
 	}
 }

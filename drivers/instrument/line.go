@@ -66,7 +66,7 @@ func (l *line) attach(link drivers.Link) {
 	now := time.Now()
 	l.link, l.lastByte, l.notBefore, l.owed, l.silences, l.garbage = link, now, time.Time{}, 0, 0, 0
 	l.scanner.Join(now)
-	l.total.enter(1)
+	l.total.Up(true)
 }
 
 // lose drops the link in the middle of something.
@@ -114,7 +114,7 @@ func (d *driver) take(c drivers.Chunk) {
 			q.began = c.At
 		}
 	} else {
-		l.total.load.Add(d.onWire(len(data)), c.At)
+		l.total.Load.Add(d.onWire(len(data)), c.At)
 	}
 	l.scanner.Feed(data, c.At)
 	if q := l.asked; q != nil && !q.done {
@@ -174,7 +174,7 @@ func (d *driver) frames() {
 	l.total.add(noise, int(newNoise))
 	if l.garbage += newNoise; l.garbage >= muchGarbage {
 		l.garbage = 0
-		l.total.failed(errors.New("bytes come that make no frame: often the wrong rate, parity or Frame"))
+		l.total.Failed(errors.New("bytes come that make no frame: often the wrong rate, parity or Frame"))
 		d.doubt()
 	}
 }
@@ -184,7 +184,7 @@ func (d *driver) frame(f *framing.Frame) {
 	body, err := d.channel.sum.Verify(f)
 	if err != nil {
 		l.total.add(checksums, 1)
-		l.total.failed(err)
+		l.total.Failed(err)
 		d.invalid(f, err)
 		l.scanner.Reject(f)
 		return
@@ -246,13 +246,13 @@ func (d *driver) roundTrip(ctx context.Context, q *question, repeated bool) erro
 	l.asked = q
 	err := d.await(ctx, q)
 	l.asked = nil
-	l.total.load.Add(time.Since(q.sent), time.Now())
+	l.total.Load.Add(time.Since(q.sent), time.Now())
 	if err == nil {
 		d.count(q.unit, replies)
 		if repeated { // the first reply or the second may still be under way
 			l.guard(q)
 		}
-		q.unit.tally.trips.Add(l.lastByte.Sub(q.sent), q.began.Sub(q.sent)-d.onWire(len(q.request)))
+		q.unit.tally.Trips.Add(l.lastByte.Sub(q.sent), q.began.Sub(q.sent)-d.onWire(len(q.request)))
 	}
 	return err
 }

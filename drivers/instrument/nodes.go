@@ -8,9 +8,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
-	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -67,30 +65,21 @@ func (d *driver) method(node, parent uabinary.NodeID, u *unit, c *command) addre
 
 func (d *driver) channelGauges() []drivers.Gauge {
 	t := &d.line.total
-	all := append(t.gauges(0),
-		drivers.TextGauge("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
-		drivers.TextGauge("Where", "the port or address", func() string { return d.channel.where() }),
-		drivers.TextGauge("LastUnmatched", "the last frame that is no configured message", textOf(&t.lastUnmatched)),
-		drivers.NumberGauge("BusLoad", "time in which the line is busy, in percent, over ten seconds", func() float64 { return t.load.Percent(time.Now()) }),
-		drivers.CountGauge("QueueLength", "commands that wait", func() uint64 { return uint64(len(d.jobs)) }),
-	)
-	if d.channel.line == nil {
-		return all
-	}
-	return append(all, serial.Gauges(func() serial.Counter {
-		if port := d.port.Load(); port != nil {
-			return *port
+	all := append(t.ChannelGauges(d.channel.where, func() int { return len(d.jobs) }), t.counterGauges(0)...)
+	all = append(all, drivers.TextGauge("LastUnmatched", "the last frame that is no configured message", func() string {
+		if text := t.lastUnmatched.Load(); text != nil {
+			return *text
 		}
-		return nil
-	})...)
+		return ""
+	}))
+	if d.channel.line != nil {
+		all = append(all, d.port.Gauges()...)
+	}
+	return all
 }
 
 func (u *unit) gauges() []drivers.Gauge {
-	t := &u.tally
-	return append(append(t.gauges(messages), t.trips.Gauges()...),
-		drivers.TextGauge("State", "unknown, online, suspect or demoted", func() string { return drivers.HealthState(t.state.Load()).String() }),
-		drivers.MomentGauge("DemotedUntil", "when a demoted device is asked again", t.until.Load),
-	)
+	return append(u.tally.UnitGauges(), u.tally.counterGauges(messages)...)
 }
 
 // order hands something to do to the goroutine of the line; it never waits.
@@ -104,35 +93,13 @@ func (d *driver) order(f func()) ua.StatusCode {
 	}
 }
 
-// maxTrace is the longest that a trace runs.
-const maxTrace = time.Hour
-
 func (d *driver) addChannelMethods(space *addressspace.Space, node uabinary.NodeID) error {
-	reset := drivers.Action("ResetCounters", "sets the counters of the channel to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
-		d.line.total.reset()
-		return ua.StatusOK
-	})
-	trace := drivers.Action("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", node, func(call *addressspace.MethodCall) ua.StatusCode {
-		n, _ := call.Inputs[0].Number()
-		seconds := time.Duration(n) * time.Second
-		if seconds > maxTrace {
-			return ua.StatusBadOutOfRange
-		}
-		return d.order(func() { d.traceFor(seconds) })
-	})
-	trace.InputArguments = []uabinary.Argument{{
-		Name: "Seconds", DataType: uabinary.NumericID(0, id.UInt32), ValueRank: -1,
-		Description: uabinary.LocalizedText{Text: "0 to 3600"},
-	}}
-	return drivers.AddMethods(space, reset, trace)
+	return drivers.AddMethods(space, drivers.ResetAction(node, d.line.total.reset),
+		drivers.TraceAction(node, func(long time.Duration) ua.StatusCode { return d.order(func() { d.traceFor(long) }) }))
 }
 
 func (d *driver) addUnitMethods(space *addressspace.Space, node uabinary.NodeID, u *unit) error {
-	return drivers.AddMethods(space,
-		drivers.Action("ResetCounters", "sets the counters of the device to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
-			u.tally.reset()
-			return ua.StatusOK
-		}),
+	return drivers.AddMethods(space, drivers.ResetAction(node, u.tally.reset),
 		drivers.Action("Probe", "asks a demoted device now, and another one everything", node, func(*addressspace.MethodCall) ua.StatusCode {
 			return d.order(func() {
 				if u.demoted() {

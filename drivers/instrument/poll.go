@@ -58,7 +58,7 @@ func (d *driver) poll(ctx context.Context, t *task, tries int) {
 		d.alive(u)
 	case errors.As(err, &no):
 		d.alive(u)
-		u.tally.failed(err)
+		u.tally.Failed(err)
 		now := uabinary.DateTimeOf(time.Now())
 		for _, m := range t.poll.expect {
 			u.each(m, func(p *point) {
@@ -99,16 +99,13 @@ func (d *driver) persist(ctx context.Context, u *unit, x *exchange, expect []int
 
 // judge holds a failure against the device. The end of the link says nothing about any device.
 func (d *driver) judge(u *unit, err error) {
-	u.tally.failed(err)
+	u.tally.Failed(err)
 	f := drivers.FaultOf(err)
 	if f == drivers.LinkLost || f == drivers.NoCommunication || len(u.dev.polls) == 0 {
 		return
 	}
 	demoted := u.health.Failed(d.now())
-	u.tally.enter(int32(u.health.State()))
-	if u.demoted() {
-		u.tally.until.Store(d.start.Add(u.health.ProbeAt()).UnixNano())
-	}
+	u.tally.Follow(&u.health, d.start)
 	if demoted {
 		d.log.Warn("device does not answer and is left alone", "device", u.dev.name, "reason", f.String())
 		d.reopen()
@@ -118,11 +115,10 @@ func (d *driver) judge(u *unit, err error) {
 // alive notes an answer; a device that comes back is asked everything.
 func (d *driver) alive(u *unit) {
 	demoted := u.health.Good()
-	u.tally.enter(int32(drivers.HealthOnline))
+	u.tally.Follow(&u.health, d.start)
 	if !demoted {
 		return
 	}
-	u.tally.until.Store(0)
 	d.log.Info("device answers again", "device", u.dev.name)
 	d.hasten(u)
 }
@@ -183,7 +179,7 @@ func (d *driver) initialise(ctx context.Context, now time.Duration) bool {
 		for i := range u.dev.inits {
 			if err := d.persist(ctx, u, &u.dev.inits[i], nil, nil, 1); err != nil {
 				d.log.Debug("device was not set up", "device", u.dev.name, "err", err)
-				u.tally.failed(err)
+				u.tally.Failed(err)
 				u.initAt = d.now() + u.pause.Next()
 				return true
 			}
@@ -196,22 +192,12 @@ func (d *driver) initialise(ctx context.Context, now time.Duration) bool {
 	return false
 }
 
-// Limits between which a warning about the load is given, and may be given again.
-const (
-	highLoad = 800 // thousandths
-	lowLoad  = 600
-)
-
 // watch ends a trace, and warns once of a line that has too much to do.
 func (d *driver) watch() {
 	if d.line.trace != nil && d.now() >= d.traceEnd {
 		d.line.trace = nil
 	}
-	switch load := d.line.total.load.Last(); {
-	case load >= highLoad && !d.busy:
-		d.busy = true
-		d.log.Warn("the line has too much to do; poll less often", "where", d.channel.where(), "load_percent", load/10)
-	case load < lowLoad:
-		d.busy = false
+	if percent, ok := d.line.total.Load.TooHigh(); ok {
+		d.log.Warn("the line has too much to do; poll less often", "where", d.channel.where(), "load_percent", percent)
 	}
 }

@@ -43,7 +43,7 @@ func (d *driver) publish(u *unit, message int, v *view, f *framing.Frame) {
 	at, ok := m.stamp.of(v, f.First, f.Last)
 	if !ok {
 		d.count(u, badTimes)
-		u.tally.failed(errors.New("the time in message " + m.name + " is none, or too far off"))
+		u.tally.Failed(errors.New("the time in message " + m.name + " is none, or too far off"))
 	}
 	stamp := uabinary.DataValue{SourceTimestamp: uabinary.DateTimeOf(at), ServerTimestamp: uabinary.DateTimeOf(f.Last)}
 	for i := range m.fields {
@@ -66,11 +66,11 @@ func (d *driver) publish(u *unit, message int, v *view, f *framing.Frame) {
 		d.read(u.points[m.eventMoment], &moment)
 		d.read(u.points[m.sequence], &number)
 	}
-	now := time.Now().UnixNano()
-	u.tally.lastGood.Store(now)
-	d.line.total.lastGood.Store(now)
+	now := time.Now()
+	u.tally.Answered(now)
+	d.line.total.Answered(now)
 	if len(u.dev.polls) == 0 {
-		u.tally.enter(int32(drivers.HealthOnline))
+		u.tally.Enter(drivers.HealthOnline)
 	}
 }
 
@@ -94,7 +94,7 @@ func (d *driver) invalid(f *framing.Frame, err error) {
 				continue
 			}
 			if _, ok := m.find(body); ok {
-				u.tally.failed(err)
+				u.tally.Failed(err)
 				u.each(i, func(p *point) { p.fail(drivers.BadReply) })
 				return
 			}

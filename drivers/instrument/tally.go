@@ -2,7 +2,6 @@ package instrument
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/edgeua/edgeua/drivers"
 )
@@ -59,31 +58,14 @@ func counterNames() [counters][2]string {
 
 // tally is what has happened. One goroutine writes, any may read.
 type tally struct {
+	drivers.Vitals
 	counts        [counters]atomic.Uint64
-	lastError     atomic.Pointer[string]
-	lastUnmatched atomic.Pointer[string]
-	lastGood      atomic.Int64 // UnixNano; 0: never
-	state         atomic.Int32 // drivers.HealthState of a device, 1 if a channel is up
-	since         atomic.Int64 // UnixNano
-	until         atomic.Int64 // of a demotion, UnixNano
-	trips         drivers.Trips
-	load          drivers.Load
+	lastUnmatched atomic.Pointer[string] // frame on a channel, for people
 }
 
 func (t *tally) get(c counter) uint64 { return t.counts[c].Load() }
 
 func (t *tally) add(c counter, n int) { t.counts[c].Add(uint64(n)) }
-
-func (t *tally) enter(state int32) {
-	if t.state.Swap(state) != state || t.since.Load() == 0 {
-		t.since.Store(time.Now().UnixNano())
-	}
-}
-
-func (t *tally) failed(err error) {
-	text := err.Error()
-	t.lastError.Store(&text)
-}
 
 func (t *tally) reset() {
 	for i := range t.counts {
@@ -91,22 +73,9 @@ func (t *tally) reset() {
 	}
 }
 
-func textOf(p *atomic.Pointer[string]) func() string {
-	return func() string {
-		if s := p.Load(); s != nil {
-			return *s
-		}
-		return ""
-	}
-}
-
-// gauges are those that channel and device have in common; from is the first counter that has a meaning.
-func (t *tally) gauges(from counter) []drivers.Gauge {
-	all := []drivers.Gauge{
-		drivers.MomentGauge("StateSince", "when the state began", t.since.Load),
-		drivers.MomentGauge("LastGood", "when the last configured message came", t.lastGood.Load),
-		drivers.TextGauge("LastError", "what went wrong last", textOf(&t.lastError)),
-	}
+// counterGauges show the counters; from is the first that has a meaning.
+func (t *tally) counterGauges(from counter) []drivers.Gauge {
+	var all []drivers.Gauge
 	for c, row := range counterNames() {
 		if counter(c) >= from {
 			all = append(all, drivers.CountGauge(row[0], row[1], t.counts[c].Load))

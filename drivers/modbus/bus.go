@@ -163,7 +163,7 @@ func (b *bus) roundTrip(ctx context.Context, request []byte, timeout time.Durati
 	}
 	frame, err := b.await(ctx, timeout)
 	b.conclude(timeout)
-	b.total.load.Add(time.Since(b.sent), time.Now())
+	b.total.Load.Add(time.Since(b.sent), time.Now())
 	if err == nil {
 		b.measure()
 	}
@@ -183,7 +183,7 @@ func (b *bus) broadcast(ctx context.Context, request []byte) error {
 		return err
 	}
 	err := drivers.Rest(ctx, b.onWire(len(request))+b.turnaround)
-	b.total.load.Add(time.Since(b.sent), time.Now())
+	b.total.Load.Add(time.Since(b.sent), time.Now())
 	return err
 }
 
@@ -202,10 +202,10 @@ func (b *bus) transmit(request []byte) error {
 // measure remembers how long the reply took, and the unit to begin it.
 func (b *bus) measure() {
 	now := time.Now()
-	b.total.lastGood.Store(now.UnixNano())
+	b.total.Answered(now)
 	if b.unit != nil {
-		b.unit.lastGood.Store(now.UnixNano())
-		b.unit.trips.Add(b.arrived.Sub(b.sent), b.began.Sub(b.sent)-b.onWire(len(b.asked.adu)))
+		b.unit.Answered(now)
+		b.unit.Trips.Add(b.arrived.Sub(b.sent), b.began.Sub(b.sent)-b.onWire(len(b.asked.adu)))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/edgeua/edgeua/drivers/serial"
 )
 
 // connecting is the way to a link, and what is remembered of the last one.
@@ -62,19 +61,17 @@ func (d *driver) connected(r drivers.Dialled) {
 	first := c.Opened() == 0
 	link, err := c.Take(r, d.now())
 	if err != nil {
-		d.bus.total.failed(err)
+		d.bus.total.Failed(err)
 		return
 	}
 	c.before, c.used = d.bus.total.get(replies), c.Opened()
-	d.bus.total.enter(1)
+	d.bus.total.Up(true)
 	if !first {
 		d.bus.count(reconnects)
 	}
 	d.bus.attach(link)
 	d.open.Store(&link)
-	if port, ok := link.(serial.Counter); ok {
-		d.port.Store(&port)
-	}
+	d.port.Attach(link)
 	for _, u := range d.units {
 		u.rejoin.Reset()
 		u.rejoinAt = min(u.rejoinAt, c.Opened()+rejoinMin)
@@ -95,9 +92,9 @@ func (d *driver) connected(r drivers.Dialled) {
 // lost notes that the link has ended.
 func (d *driver) lost() {
 	cause := d.bus.cause
-	d.bus.total.enter(0)
+	d.bus.total.Up(false)
 	if cause != nil {
-		d.bus.total.failed(cause)
+		d.bus.total.Failed(cause)
 	}
 	ofUse := d.bus.total.get(replies) != d.connect.before || errors.Is(cause, errRenewed) || errors.Is(cause, errIdle)
 	d.connect.Lost(d.now(), cause, ofUse)

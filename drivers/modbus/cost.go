@@ -77,7 +77,7 @@ func (d *driver) learn(u *unit) {
 	if u.learned || d.channel.line == nil {
 		return
 	}
-	thinking, ok := u.tally.trips.Thinking()
+	thinking, ok := u.tally.Trips.Thinking()
 	if !ok {
 		return
 	}

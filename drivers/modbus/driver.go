@@ -30,13 +30,12 @@ type driver struct {
 	burst    int    // writes served in a row
 	held     []*job // taken out of the queue and not served yet
 	traceEnd time.Duration
-	busy     bool // the load of the bus has been warned of
 	label    string
-	port     atomic.Pointer[serial.Counter] // of a serial line that is open; nil: never opened
-	trouble  int                            // times that reads failed in company and succeeded alone
-	incident bool                           // some have failed in company, and none has been tried alone yet
-	smooth   int                            // reads in company since
-	sweepAt  time.Duration                  // when to look for stale values
+	port     serial.Meter  // of a serial line
+	trouble  int           // times that reads failed in company and succeeded alone
+	incident bool          // some have failed in company, and none has been tried alone yet
+	smooth   int           // reads in company since
+	sweepAt  time.Duration // when to look for stale values
 
 	asked      []*block                          // that somebody waits for
 	byVariable map[*addressspace.Variable]*point // written by Bind

@@ -119,7 +119,7 @@ func (b *bus) addressee() (int, found) {
 func (b *bus) ended(i int, frame []byte, err error) arrival {
 	a := arrival{b.flights[i], frame, err}
 	now := time.Now()
-	b.total.load.Add(now.Sub(later(a.flight.sent, b.landed)), now)
+	b.total.Load.Add(now.Sub(later(a.flight.sent, b.landed)), now)
 	b.landed = now
 	b.flights = append(b.flights[:i], b.flights[i+1:]...)
 	b.unit = &a.flight.block.unit.tally

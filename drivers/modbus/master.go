@@ -58,9 +58,7 @@ func (m *Master) Connect(ctx context.Context) error {
 		return &drivers.Error{Fault: drivers.NoCommunication, Err: err}
 	}
 	m.driver.bus.attach(link)
-	if port, ok := link.(serial.Counter); ok {
-		m.driver.port.Store(&port)
-	}
+	m.driver.port.Attach(link)
 	return nil
 }
 
@@ -68,14 +66,7 @@ func (m *Master) Connect(ctx context.Context) error {
 func (m *Master) Close() { m.driver.bus.drop(nil) }
 
 // LineErrors are the counts of a serial port that is open; false if it does not count.
-func (m *Master) LineErrors() (serial.Counters, bool) {
-	port := m.driver.port.Load()
-	if port == nil {
-		return serial.Counters{}, false
-	}
-	n, err := (*port).Counters()
-	return n, err == nil
-}
+func (m *Master) LineErrors() (serial.Counters, bool) { return m.driver.port.Counters() }
 
 // target is a unit as the driver knows it.
 func (m *Master) target(id byte) (*unit, *device) {

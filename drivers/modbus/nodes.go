@@ -8,9 +8,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
-	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
-	"github.com/gopcua/opcua/id"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -88,18 +86,8 @@ func (d *driver) unitOf(dev *device) *unit {
 	return nil
 }
 
-// gauges are those that bus and unit have in common.
-func (t *tally) gauges() []drivers.Gauge {
-	all := []drivers.Gauge{
-		drivers.MomentGauge("StateSince", "when the state began", t.since.Load),
-		drivers.MomentGauge("LastGood", "when the last reply came", t.lastGood.Load),
-		drivers.TextGauge("LastError", "what went wrong last", func() string {
-			if s := t.lastError.Load(); s != nil {
-				return *s
-			}
-			return ""
-		}),
-	}
+func (t *tally) counterGauges() []drivers.Gauge {
+	var all []drivers.Gauge
 	for c, row := range counterNames() {
 		all = append(all, drivers.CountGauge(row[0], row[1], t.counts[c].Load))
 	}
@@ -108,35 +96,17 @@ func (t *tally) gauges() []drivers.Gauge {
 
 func (d *driver) channelGauges() []drivers.Gauge {
 	t := &d.bus.total
+	all := append(t.ChannelGauges(d.channel.where, func() int { return len(d.writes) }), t.counterGauges()...)
 	if d.channel.line != nil {
-		return append(d.commonGauges(t), serial.Gauges(d.portCounter)...)
+		all = append(all, d.port.Gauges()...)
 	}
-	return d.commonGauges(t)
-}
-
-// portCounter is the serial port, if it was ever open.
-func (d *driver) portCounter() serial.Counter {
-	if port := d.port.Load(); port != nil {
-		return *port
-	}
-	return nil
-}
-
-func (d *driver) commonGauges(t *tally) []drivers.Gauge {
-	return append(t.gauges(),
-		drivers.TextGauge("State", "up or down", func() string { return [...]string{"down", "up"}[t.state.Load()] }),
-		drivers.TextGauge("Where", "the port or address", func() string { return d.channel.where() }),
-		drivers.NumberGauge("BusLoad", "time in which the bus is busy, in percent, over ten seconds", func() float64 { return t.load.Percent(time.Now()) }),
-		drivers.CountGauge("QueueLength", "writes that wait", func() uint64 { return uint64(len(d.writes)) }),
-	)
+	return all
 }
 
 func (u *unit) gauges() []drivers.Gauge {
 	t := &u.tally
 	milliseconds := func(load func() int64) func() float64 { return func() float64 { return float64(load()) / 1e6 } }
-	return append(append(t.gauges(), t.trips.Gauges()...),
-		drivers.TextGauge("State", "unknown, online, suspect or demoted", func() string { return drivers.HealthState(t.state.Load()).String() }),
-		drivers.MomentGauge("DemotedUntil", "when a demoted unit is asked again", t.until.Load),
+	return append(append(t.UnitGauges(), t.counterGauges()...),
 		drivers.NumberGauge("EffectivePeriod", "milliseconds between the last two readings of what is read most often", milliseconds(u.shape.period.Load)),
 		drivers.CountGauge("Blocks", "requests for one reading of everything", u.shape.blocks.Load),
 		drivers.CountGauge("RegistersAsked", "registers, or sixteen bits, in those requests", u.shape.asked.Load),
@@ -165,35 +135,13 @@ func (d *driver) order(f func()) ua.StatusCode {
 	}
 }
 
-// maxTrace is the longest that a trace runs.
-const maxTrace = time.Hour
-
 func (d *driver) addChannelMethods(space *addressspace.Space, node uabinary.NodeID) error {
-	reset := drivers.Action("ResetCounters", "sets the counters of the channel to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
-		d.bus.total.reset()
-		return ua.StatusOK
-	})
-	trace := drivers.Action("SetTrace", "writes what passes the wire into the log for so many seconds; 0 ends it", node, func(call *addressspace.MethodCall) ua.StatusCode {
-		n, _ := call.Inputs[0].Number()
-		seconds := time.Duration(n) * time.Second
-		if seconds > maxTrace {
-			return ua.StatusBadOutOfRange
-		}
-		return d.order(func() { d.trace(seconds) })
-	})
-	trace.InputArguments = []uabinary.Argument{{
-		Name: "Seconds", DataType: uabinary.NumericID(0, id.UInt32), ValueRank: -1,
-		Description: uabinary.LocalizedText{Text: "0 to 3600"},
-	}}
-	return drivers.AddMethods(space, reset, trace)
+	return drivers.AddMethods(space, drivers.ResetAction(node, d.bus.total.reset),
+		drivers.TraceAction(node, func(long time.Duration) ua.StatusCode { return d.order(func() { d.trace(long) }) }))
 }
 
 func (d *driver) addUnitMethods(space *addressspace.Space, node uabinary.NodeID, u *unit) error {
-	return drivers.AddMethods(space,
-		drivers.Action("ResetCounters", "sets the counters of the device to 0", node, func(*addressspace.MethodCall) ua.StatusCode {
-			u.tally.reset()
-			return ua.StatusOK
-		}),
+	return drivers.AddMethods(space, drivers.ResetAction(node, u.tally.reset),
 		drivers.Action("Probe", "asks a demoted device now, and reads everything of one that answers", node, func(*addressspace.MethodCall) ua.StatusCode {
 			return d.order(func() { d.hasten(u) })
 		}),
@@ -223,22 +171,12 @@ func (d *driver) hasten(u *unit) {
 	}
 }
 
-// Limits between which a warning about the load is given, and may be given again.
-const (
-	highLoad = 800 // thousandths
-	lowLoad  = 600
-)
-
 // watch ends a trace, and warns once of a bus that has too much to do.
 func (d *driver) watch() {
 	if d.bus.trace != nil && d.now() >= d.traceEnd {
 		d.bus.trace = nil
 	}
-	switch load := d.bus.total.load.Last(); {
-	case load >= highLoad && !d.busy:
-		d.busy = true
-		d.log.Warn("the bus has too much to do; read the largest group less often", "where", d.channel.where(), "load_percent", load/10)
-	case load < lowLoad:
-		d.busy = false
+	if percent, ok := d.bus.total.Load.TooHigh(); ok {
+		d.log.Warn("the bus has too much to do; read the largest group less often", "where", d.channel.where(), "load_percent", percent)
 	}
 }

@@ -137,7 +137,7 @@ func (d *driver) persist(ctx context.Context, b *block, tries int) ([]byte, erro
 // failed judges the unit, and the block: a refusal may concern only some of its tags.
 func (d *driver) failed(b *block, err error) {
 	f := faultOf(err)
-	b.unit.tally.failed(err)
+	b.unit.tally.Failed(err)
 	var refused *modbus.ModbusError
 	if errors.As(err, &refused) {
 		b.unit.tally.exception(refused.ExceptionCode)
@@ -169,7 +169,7 @@ func (d *driver) refuse(b *block) bool {
 // forget drops what was learned about a unit: its blocks are planned anew.
 func (d *driver) forget(u *unit) {
 	u.noMask, u.noBoth, u.split, u.learned, u.gap = false, false, false, false, 0
-	u.tally.trips.Forget()
+	u.tally.Trips.Forget()
 	d.replan(u)
 }
 
@@ -258,10 +258,7 @@ func (d *driver) judge(u *unit, f drivers.Fault) {
 		return
 	}
 	demoted := u.health.Failed(d.now())
-	u.tally.enter(int32(u.health.State()))
-	if u.health.State() == drivers.HealthDemoted {
-		u.tally.until.Store(d.start.Add(u.health.ProbeAt()).UnixNano())
-	}
+	u.tally.Follow(&u.health, d.start)
 	if demoted {
 		d.log.Warn("unit does not answer and is left alone", "unit", u.id, "reason", f.String())
 		d.reopen()
@@ -271,11 +268,10 @@ func (d *driver) judge(u *unit, f drivers.Fault) {
 // alive notes an answer; a unit that comes back is read completely, but not all at once.
 func (d *driver) alive(u *unit) {
 	demoted := u.health.Good()
-	u.tally.enter(int32(drivers.HealthOnline))
+	u.tally.Follow(&u.health, d.start)
 	if !demoted {
 		return
 	}
-	u.tally.until.Store(0)
 	d.log.Info("unit answers again", "unit", u.id)
 	for i, b := range u.blocks {
 		if b.slot.Scheduled() && !b.refused {

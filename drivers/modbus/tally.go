@@ -2,7 +2,6 @@ package modbus
 
 import (
 	"sync/atomic"
-	"time"
 
 	"github.com/edgeua/edgeua/drivers"
 )
@@ -29,29 +28,12 @@ const (
 
 // tally is what has happened. One goroutine writes, any may read.
 type tally struct {
+	drivers.Vitals
 	counts     [counters]atomic.Uint64
 	exceptions [12]atomic.Uint64 // by code; 0 for those without a name
-	lastError  atomic.Pointer[string]
-	lastGood   atomic.Int64 // UnixNano; 0: never
-	state      atomic.Int32 // drivers.HealthState of a unit, 1 if a channel is up
-	since      atomic.Int64 // UnixNano
-	until      atomic.Int64 // of a demotion, UnixNano
-	trips      drivers.Trips
-	load       drivers.Load
 }
 
 func (t *tally) get(c counter) uint64 { return t.counts[c].Load() }
-
-func (t *tally) enter(state int32) {
-	if t.state.Swap(state) != state || t.since.Load() == 0 {
-		t.since.Store(time.Now().UnixNano())
-	}
-}
-
-func (t *tally) failed(err error) {
-	text := err.Error()
-	t.lastError.Store(&text)
-}
 
 func (t *tally) exception(code byte) {
 	if int(code) >= len(t.exceptions) {

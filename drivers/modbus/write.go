@@ -197,7 +197,7 @@ func (d *driver) finish(ctx context.Context, jobs []*job, err error) {
 func (d *driver) failedJobs(jobs []*job, err error) {
 	u, f := jobs[0].unit, faultOf(err)
 	d.judge(u, f)
-	u.tally.failed(err)
+	u.tally.Failed(err)
 	for _, j := range jobs {
 		d.log.Warn("write failed", "unit", u.id, "what", j.name(), "err", err)
 		if f.Demotes() || f == drivers.Acknowledged { // the node must tell what the device has now

@@ -1,23 +1,43 @@
 package serial
 
-import "github.com/edgeua/edgeua/drivers"
+import (
+	"sync/atomic"
 
-// Counter is a Link over a port whose driver may count line errors.
-type Counter interface {
+	"github.com/edgeua/edgeua/drivers"
+)
+
+// Meter reads what the kernel counts on the port of a channel, which may be opened again and again. It is safe for
+// concurrent use.
+type Meter struct{ port atomic.Pointer[counter] }
+
+// counter is a Link over a port whose driver may count line errors.
+type counter interface {
 	Counters() (Counters, error)
 }
 
-// Gauges show what the kernel counts on a port; 0 where its driver does not, and where port returns nil because the port was
-// never open. port must be safe for concurrent use.
-func Gauges(port func() Counter) []drivers.Gauge {
+// Attach reads from a new link, if that is one of a port.
+func (m *Meter) Attach(link drivers.Link) {
+	if port, ok := link.(counter); ok {
+		m.port.Store(&port)
+	}
+}
+
+// Counters are those of the port that was opened last; ok is false if its driver does not count, or there was none.
+func (m *Meter) Counters() (n Counters, ok bool) {
+	port := m.port.Load()
+	if port == nil {
+		return n, false
+	}
+	n, err := (*port).Counters()
+	return n, err == nil
+}
+
+// Gauges show the counters; 0 where there are none.
+func (m *Meter) Gauges() []drivers.Gauge {
 	of := func(field func(Counters) uint64) func() uint64 {
 		return func() uint64 {
-			p := port()
-			if p == nil {
-				return 0
-			}
-			n, err := p.Counters()
-			if err != nil {
+			n, ok := m.Counters()
+			if !ok {
 				return 0
 			}
 			return field(n)
