@@ -18,7 +18,7 @@ import (
 // queue is a device on Modbus TCP that answers each request after a time of its own, so that answers overtake each
 // other. Registers hold their offset, plus base.
 type queue struct {
-	latency func(offset int) time.Duration
+	latency func(offset int) time.Duration         // called in the order of the requests
 	behave  func(waiting int, reply []byte) []byte // what is sent instead of a reply; nil: nothing, empty: the link is closed
 
 	mu      sync.Mutex
@@ -35,11 +35,11 @@ func (q *queue) serve(conn net.Conn) {
 		if _, err := io.ReadFull(conn, request); err != nil {
 			return
 		}
-		go q.answer(conn, request)
+		go q.answer(conn, request, q.latency(int(binary.BigEndian.Uint16(request[8:]))))
 	}
 }
 
-func (q *queue) answer(conn net.Conn, request []byte) {
+func (q *queue) answer(conn net.Conn, request []byte, latency time.Duration) {
 	q.mu.Lock()
 	q.waiting++
 	q.served++
@@ -58,7 +58,7 @@ func (q *queue) answer(conn net.Conn, request []byte) {
 		reply = q.behave(waiting, reply)
 	}
 	q.mu.Unlock()
-	<-time.After(q.latency(offset))
+	<-time.After(latency)
 	q.mu.Lock()
 	q.waiting--
 	q.mu.Unlock()
@@ -181,12 +181,10 @@ func TestDeviceThatBearsOneRequestAtATime(t *testing.T) {
 func TestSeveralRequestsToASlowDevice(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		q := &queue{}
-		turn := make(chan struct{}, 1)
-		q.latency = func(int) time.Duration { // answered in turn, 400 ms each: the fourth comes after the timeout of one
-			turn <- struct{}{}
-			<-time.After(400 * time.Millisecond)
-			<-turn
-			return 0
+		var free time.Time
+		q.latency = func(int) time.Duration { // in turn, 400 ms each: the fourth answer comes after the timeout of one
+			free = later(free, time.Now()).Add(400 * time.Millisecond)
+			return time.Until(free)
 		}
 		r := queueRig(t, q, "", `Period="1000" PollMode="Always" Phase="0"`)
 		r.run()
