@@ -119,3 +119,6 @@ func FaultOf(err error) Fault {
 	}
 	return BadReply
 }
+
+// CutOff tells whether there was no link, or no longer one, which says nothing about the device.
+func (f Fault) CutOff() bool { return f == LinkLost || f == NoCommunication }

@@ -53,11 +53,15 @@ func (d *driver) connected(r drivers.Dialled) {
 	}
 }
 
-// welcome begins with a device on a new link: what failed for want of one is asked for at once.
+// welcome begins with a device on a new link: what failed for want of one is asked for at once, and so is what is asked
+// for once on each link, but not all the time if the other side closes the link whenever it has answered.
 func (d *driver) welcome(u *unit) {
 	u.ready, u.initAt = len(u.dev.inits) == 0, d.now()
 	for _, t := range u.tasks {
-		if t.poll.period == 0 || !u.demoted() && !t.alive {
+		switch {
+		case t.poll.period == 0 && t.good > 0:
+			d.schedule.At(t.slot, max(d.now(), t.good+againOnce))
+		case t.poll.period == 0, t.cutOff && !u.demoted() && !t.alive:
 			d.schedule.At(t.slot, d.now())
 		}
 	}

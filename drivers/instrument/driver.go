@@ -60,10 +60,12 @@ type point struct {
 
 // task is something that is sent regularly.
 type task struct {
-	unit  *unit
-	poll  *poll
-	alive bool // keeps the device awake and is not answered
-	slot  *drivers.Slot[*task]
+	unit   *unit
+	poll   *poll
+	alive  bool // keeps the device awake and is not answered
+	slot   *drivers.Slot[*task]
+	cutOff bool          // it failed for want of a link, and is due again as soon as there is one
+	good   time.Duration // when it succeeded last; 0: never
 }
 
 const (

@@ -124,7 +124,7 @@ func TestWholeDevice(t *testing.T) {
 	if len(r.Problems) > 0 {
 		t.Fatal(r.Problems)
 	}
-	if got := c.Summary(); got != "serial /dev/serial/by-id/usb-Prolific-if00-port0 9600 8N1, 1 devices, 3 tags" {
+	if got := c.Summary(); got != "serial /dev/serial/by-id/usb-Prolific-if00-port0 9600 8N1, 1 devices, 3 tags, bus load about 7 %" {
 		t.Error(got)
 	}
 	if !c.line.CheckParity { // nothing else would find a damaged character

@@ -22,6 +22,7 @@ func (d *driver) turn(ctx context.Context, t *task, now time.Duration) {
 	switch {
 	case d.line.link == nil, t.unit.demoted(), !t.unit.ready:
 		t.fail(drivers.NoCommunication)
+		t.cutOff = true
 		d.again(t)
 	default:
 		d.poll(ctx, t, t.tries())
@@ -53,6 +54,10 @@ func (d *driver) poll(ctx context.Context, t *task, tries int) {
 	var no *refusal
 	switch {
 	case ctx.Err() != nil:
+		return
+	case err != nil && !d.connect.Failing() && t.anew(drivers.FaultOf(err)): // a new link may be there in a moment
+		d.schedule.At(t.slot, d.now())
+		return
 	case err == nil && (t.alive || len(t.poll.expect) == 0):
 	case err == nil:
 		d.alive(u)
@@ -71,6 +76,17 @@ func (d *driver) poll(ctx context.Context, t *task, tries int) {
 		t.fail(drivers.FaultOf(err))
 		d.again(t)
 	}
+	t.cutOff = err != nil && drivers.FaultOf(err).CutOff()
+	if err == nil {
+		t.good = d.now()
+	}
+}
+
+// anew tells whether a poll is sent again as soon as there is a link: if nothing was sent at all, or once.
+func (t *task) anew(f drivers.Fault) bool {
+	second := t.cutOff
+	t.cutOff = f.CutOff()
+	return f == drivers.NoCommunication || f == drivers.LinkLost && !second
 }
 
 // again schedules what is wanted once and has not come.
@@ -101,7 +117,7 @@ func (d *driver) persist(ctx context.Context, u *unit, x *exchange, expect []int
 func (d *driver) judge(u *unit, err error) {
 	u.tally.Failed(err)
 	f := drivers.FaultOf(err)
-	if f == drivers.LinkLost || f == drivers.NoCommunication || len(u.dev.polls) == 0 {
+	if f.CutOff() || len(u.dev.polls) == 0 {
 		return
 	}
 	demoted := u.health.Failed(d.now())
