@@ -122,20 +122,31 @@ func (s *Server) authenticateUserName(c *call, st *settings, token *uabinary.Ext
 	// A secret that does not open and a wrong password are one answer, after
 	// the same work: nothing to tell them apart.
 	if !st.users.check(t.UserName, password) || err != nil {
-		if why := st.users.byName[t.UserName].NoPassword; why != "" {
-			c.conn.log.Warn("user cannot log in", "user", t.UserName, "reason", why)
-		}
-		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected)
+		return nil, s.loginFailed(c, client, ua.StatusBadIdentityTokenRejected, st.users.refused(t.UserName)...)
 	}
 	s.logins.succeeded(client, c.arrived)
 	return s.withRights(st, user{name: t.UserName}), ua.StatusOK
 }
 
+// refused is what the log says about a password that was not accepted. The name
+// of nobody may be a password in the wrong field: it is not written down.
+func (t *userTable) refused(name string) []any {
+	u, known := t.byName[name]
+	switch {
+	case !known:
+		return []any{"reason", "there is no such user"}
+	case u.NoPassword != "":
+		return []any{"user", name, "reason", u.NoPassword}
+	}
+	return []any{"user", name, "reason", "wrong password"}
+}
+
 // loginFailed holds the refusal back, aside of the connection's other calls.
-func (s *Server) loginFailed(c *call, client loginClient, code ua.StatusCode) ua.StatusCode {
+// The log gets the attributes why.
+func (s *Server) loginFailed(c *call, client loginClient, code ua.StatusCode, why ...any) ua.StatusCode {
 	s.counters.securityRejectedSessions.Add(1)
 	delay := s.logins.failed(client, c.arrived)
-	c.conn.log.Warn("login refused", "delay", delay)
+	c.conn.log.Warn("login refused", append(why, "delay", delay)...)
 	held := c.detach()
 	c.aside = func(ctx context.Context) {
 		wait(ctx, delay)

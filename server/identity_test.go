@@ -281,8 +281,8 @@ func TestAnonymousRefused_TheLogSaysWhy(t *testing.T) {
 	})
 }
 
-// The administrator reads why an account cannot be used; the client does not.
-func TestUserWithoutPassword_TheLogSaysWhy(t *testing.T) {
+// The administrator reads why a login is refused; the client does not.
+func TestLoginRefused_TheLogSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := testConfig()
 		cfg.Users = append(cfg.Users, User{Name: "os", NoPassword: "accounts of the operating system are not used"})
@@ -294,9 +294,15 @@ func TestUserWithoutPassword_TheLogSaysWhy(t *testing.T) {
 		r := &rig{Server: s, t: t}
 		c := r.channel(ua.MessageSecurityModeSign)
 		c.mustCreate()
-		c.want(ua.StatusBadIdentityTokenRejected, c.login(c.userToken("os", "")))
-		if !strings.Contains(log.String(), "user=os") || !strings.Contains(log.String(), "operating system") {
-			t.Errorf("log: %s", log.String())
+		for user, reason := range map[string]string{
+			"os": `user=os reason="accounts of the operating system are not used"`, "joe": `user=joe reason="wrong password"`,
+			"hunter2": `reason="there is no such user"`,
+		} {
+			log.Reset()
+			c.want(ua.StatusBadIdentityTokenRejected, c.login(c.userToken(user, "x")))
+			if !strings.Contains(log.String(), `msg="login refused"`) || !strings.Contains(log.String(), reason) || strings.Contains(log.String(), "hunter2") {
+				t.Errorf("%s: %s", user, log.String())
+			}
 		}
 		s.closeSession(s.lookup(c.token), true)
 	})
