@@ -16,6 +16,17 @@ const (
 	LocationName = "TcUaConfigLocation.xml"
 )
 
+// StateDir is the directory of what a server that runs on this main file writes for itself. main may be all that
+// Options.Main may be; of the files only a TcUaConfigLocation.xml is read.
+func StateDir(main string) (string, error) {
+	l := &loader{opts: Options{Main: main}, parse: parseFile, report: &xmltree.Report{}, cfg: &Config{}}
+	if !l.followMain() {
+		return "", errors.New(l.report.Problems[0].String())
+	}
+	file, err := filepath.Abs(l.opts.Main)
+	return filepath.Join(filepath.Dir(file), StateName), err
+}
+
 // followMain finds the main file: Main may name it, its directory, or a TcUaConfigLocation.xml, which TwinCAT puts beside
 // its program to move all files elsewhere. Where Main does not exist, such a file beside it is followed.
 func (l *loader) followMain() bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/gopcua/opcua/ua"
 	"go.uber.org/goleak"
 
+	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/internal/pki"
 	"github.com/edgeua/edgeua/internal/securechannel"
 	"github.com/edgeua/edgeua/internal/uabinary"
@@ -305,7 +306,12 @@ func TestDial(t *testing.T) {
 		}
 	}
 	edgeua(t, "dial", "--config", g.main, dead).want(t, exitOK, dead+" is called now")
-	edgeua(t, "dial", "--config", g.main, "rcp+"+dead).want(t, exitOK, dead+" is ")
+	edgeua(t, "dial", "--config", filepath.Dir(g.main), "rcp+"+dead).want(t, exitOK, dead+" is ")
+	location := filepath.Join(t.TempDir(), config.LocationName)
+	write(t, location, []byte("<TcUaConfigLocation><Location>"+filepath.Dir(g.main)+"</Location></TcUaConfigLocation>"))
+	edgeua(t, "dial", "--config", location, dead).want(t, exitOK, dead+" is ")
+	write(t, location, []byte("<TcUaConfigLocation/>"))
+	edgeua(t, "dial", "--config", location, dead).want(t, exitFailure, "names no directory")
 	edgeua(t, "dial", "--config", g.main, "opc.tcp://other:1").want(t, exitFailure, "is not a client; there are "+dead)
 	edgeua(t, "dial", "--config", g.main, "opc.tcp://other:1\nmore").want(t, exitFailure, "not the URL")
 	edgeua(t, "dial", "--config", g.main).want(t, exitConfig)

@@ -36,7 +36,7 @@ Exit codes: 0 the client is called or was connected, 1 there is no gateway or no
 			return dial(cmd.Context(), cmd.OutOrStdout(), main, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&main, "config", "TcUaServerConfig.xml", "the TwinCAT configuration file of the gateway")
+	cmd.Flags().StringVar(&main, "config", config.MainName, "the TwinCAT configuration file of the gateway, its directory, or a "+config.LocationName)
 	return cmd
 }
 
@@ -44,7 +44,7 @@ func dial(ctx context.Context, out io.Writer, main, url string) error {
 	if strings.ContainsAny(url, "\r\n") || len(url) > maxControlLine/2 {
 		return errors.New("that is not the URL of a client")
 	}
-	directory, err := filepath.Abs(filepath.Join(filepath.Dir(main), config.StateName))
+	directory, err := config.StateDir(main)
 	if err != nil {
 		return err
 	}
