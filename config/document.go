@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -90,11 +91,15 @@ func code(text string) string {
 	return "`" + text + "`"
 }
 
-// Explain writes what is known about the elements of a name, which may be a path's end such as ReverseConnect/Url. Case
-// does not matter. The error suggests the nearest name.
+// placeInFile is what the path of a problem, as check prints it, has more than that of an element.
+var placeInFile = regexp.MustCompile(`^/?OpcServerConfig/|\[[0-9]+\]`)
+
+// Explain writes what is known about the elements of a name, which may be a path's end such as ReverseConnect/Url, or the
+// path of a problem. Case does not matter. The error suggests the nearest name.
 func Explain(w io.Writer, name string) error {
 	var b strings.Builder
 	var names []string
+	name = placeInFile.ReplaceAllString(name, "")
 	for _, e := range Elements() {
 		names = append(names, e.name())
 		if strings.HasSuffix(strings.ToLower("/"+e.Path), "/"+strings.ToLower(strings.Trim(name, "/"))) {

@@ -39,7 +39,8 @@ func TestExplain(t *testing.T) {
 	for name, want := range map[string]string{
 		"maxsessioncount":    "OpcServerConfig/UaServerConfig/MaxSessionCount\n  meaning        sessions of all clients; 0: no limit\n  value          whole number\n  if absent      20\n  TwinCAT ships  100\n  here           honoured\n",
 		"ReverseConnect/Url": "address at which a client listens",
-		"KeyLength":          "OpcServerConfig/UaServerConfig/UaEndpoint/CertificateStore/CertificateSettings/KeyLength\n",
+		"OpcServerConfig/UaServerConfig/UaEndpoint[2]/SecuritySetting[1]/SecurityPolicy": "OpcServerConfig/UaServerConfig/UaEndpoint/SecuritySetting/SecurityPolicy\n",
+		"KeyLength": "OpcServerConfig/UaServerConfig/UaEndpoint/CertificateStore/CertificateSettings/KeyLength\n",
 	} {
 		var b strings.Builder
 		if err := Explain(&b, name); err != nil || !strings.Contains(b.String(), want) {

@@ -106,7 +106,7 @@ func TestReport_Flood(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	for word, want := range map[string]string{
-		"Adress": "Address", "ADDRESS": "Address", "Addresss": "Address", "Adr": "", "Period": "", "": "", strings.Repeat("Address", 20): "",
+		"Adress": "Address", "ADDRESS": "Address", "Addresss": "Address", "adrres": "Address", "Adr": "", "Period": "", "": "", strings.Repeat("Address", 20): "",
 	} {
 		got := Suggest(word, []string{"Address", "Type"})
 		if (want == "") != (got == "") || !strings.Contains(got, want) {

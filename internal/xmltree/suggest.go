@@ -13,7 +13,7 @@ func Suggest(word string, known []string) string {
 		if len(word) > longest || len(k) > longest {
 			continue
 		}
-		if d := distance(word, k); d < least && d < len(k)/2 {
+		if d := distance(strings.ToLower(word), strings.ToLower(k)); d < least && d < len(k)/2 {
 			best, least = k, d
 		}
 	}
