@@ -53,10 +53,11 @@ func listenAddress(rawURL string) (string, error) {
 // splitURL takes an opc.tcp URL apart.
 func splitURL(rawURL string) (host, port string, err error) {
 	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "", "", fmt.Errorf("%q is not a URL: %w", rawURL, errors.Unwrap(err))
-	}
 	switch {
+	case err != nil && !strings.Contains(rawURL, "://"): // such as HOST:PORT
+		return "", "", fmt.Errorf("%q does not start with opc.tcp://", rawURL)
+	case err != nil:
+		return "", "", fmt.Errorf("%q is not a URL: %w", rawURL, errors.Unwrap(err))
 	case u.Scheme != "opc.tcp":
 		return "", "", fmt.Errorf("%q does not start with opc.tcp://", rawURL)
 	case u.Opaque != "" || u.Host == "" && u.Path != "":

@@ -33,7 +33,7 @@ func TestBridge_WrongUsage(t *testing.T) {
 		{[]string{"--ports", "70000"}, "FIRST-LAST"},
 		{[]string{"--ports", "0", "--wait", "0s"}, "--wait"},
 		{[]string{"--ports", "0", "--max-clients", "0"}, "--max-clients"},
-		{[]string{"--ports", "0", "--addr", "127.0.0.1:0"}, "not a URL"},
+		{[]string{"--ports", "0", "--addr", "127.0.0.1:0"}, "does not start with opc.tcp://"},
 		{[]string{"--ports", "0", "--allow", ""}, "empty ServerUri"},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {

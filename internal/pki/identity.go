@@ -241,7 +241,7 @@ func (o *Own) Warnings(applicationURI string, now time.Time) []string {
 	}
 	if uri, _ := ApplicationURI(o.Cert); uri != applicationURI {
 		warn("own certificate names the application %q, the configuration %q: clients will refuse it "+
-			"(to have a new one created, remove the certificate and its key)", uri, applicationURI)
+			"(run edgeua certs renew, and have them trust it anew)", uri, applicationURI)
 	}
 	if !strongSignature(o.Cert.SignatureAlgorithm) {
 		warn("own certificate is signed with %v: clients may refuse it", o.Cert.SignatureAlgorithm)
