@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 )
@@ -51,7 +52,7 @@ func TestStream(t *testing.T) {
 		r.want("Weight", ua.StatusUncertainLastUsableValue, 1.5)
 		r.say("\x02ST,GS,+ 2.5 kg\r")
 		r.want("Weight", good, 2.5)
-		if got := fmt.Sprint(weight.all()[:3]); got != "[1ms Good 12.5 3ms Good -0.5 3ms UncertainEngineeringUnitsExceeded 99.9]" &&
+		if got := fmt.Sprint(weight.Events()[:3]); got != "[1ms Good 12.5 3ms Good -0.5 3ms UncertainEngineeringUnitsExceeded 99.9]" &&
 			!strings.Contains(got, "Good -0.5") {
 			t.Error(got)
 		}
@@ -101,10 +102,10 @@ func TestUnplugInMidFrame(t *testing.T) {
 }
 
 // wantPrefix compares statuses without their times.
-func wantPrefix(t *testing.T, r *record, want ...string) {
+func wantPrefix(t *testing.T, r *driverstest.Record, want ...string) {
 	t.Helper()
 	var got []string
-	for _, s := range r.statuses() {
+	for _, s := range r.Statuses() {
 		_, s, _ = strings.Cut(s, " ")
 		got = append(got, s)
 	}
@@ -207,8 +208,8 @@ func TestEvents(t *testing.T) {
 		after(5 * time.Second)
 		r.say("4006381333931\r")
 		r.say("\n")
-		if n := len(code.all()); n != 2 || len(number.all()) != 2 {
-			t.Errorf("%v %v", code.all(), number.all())
+		if n := len(code.Events()); n != 2 || len(number.Events()) != 2 {
+			t.Errorf("%v %v", code.Events(), number.Events())
 		}
 		r.want("Code", good, "4006381333931")
 		r.want("Scan.Sequence", good, 2)
@@ -277,7 +278,7 @@ func TestSilentDevice(t *testing.T) {
 		r.change(func() { silent = false })
 		after(20 * time.Second)
 		r.want("A", good, 1.5)
-		got := a.statuses()
+		got := a.Statuses()
 		if len(got) != 5 {
 			t.Fatal(got)
 		}
@@ -319,8 +320,8 @@ func TestLateReply(t *testing.T) {
 		after(5 * time.Second)
 		r.want("A", good, 1)
 		r.want("B", good, 2)
-		for _, e := range b.all() {
-			if e.value != nil && e.value != 2.0 {
+		for _, e := range b.Events() {
+			if e.Value != nil && e.Value != 2.0 {
 				t.Errorf("B got the reply of A: %v", e)
 			}
 		}
@@ -431,8 +432,8 @@ func TestBadManners(t *testing.T) {
 		r.run()
 		v := r.watch("V")
 		after(20 * time.Second)
-		for _, e := range v.all() {
-			if e.status != good || e.value != int32(5) {
+		for _, e := range v.Events() {
+			if e.Status != good || e.Value != int32(5) {
 				t.Error(e)
 			}
 		}
@@ -470,7 +471,7 @@ func TestEcho(t *testing.T) {
 				if s == good {
 					names = append(names, "Good")
 				} else {
-					names = append(names, statusName(s))
+					names = append(names, driverstest.StatusName(s))
 				}
 			}
 			if fmt.Sprint(names) != want {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -180,13 +181,13 @@ func tryFault(t *testing.T, p place, strike func(*moment)) (shown string) {
 		r.change(func() { stage = 8 })
 		after(200 * time.Millisecond)
 		second()
-		shown = statusName(r.variable("A").Value().Status)
+		shown = driverstest.StatusName(r.variable("A").Value().Status)
 		after(200 * time.Millisecond)
 		second()
 		r.want("A", good, 9)
-		sick.wantOnly(t, int32(7), int32(8), int32(9))
-		well.wantOnly(t, int32(107))
-		for i, s := range well.statuses() {
+		wantOnly(t, sick, int32(7), int32(8), int32(9))
+		wantOnly(t, well, int32(107))
+		for i, s := range well.Statuses() {
 			if i > 0 || !strings.Contains(s, " Good ") {
 				t.Errorf("the other device noticed: %s", s)
 			}
@@ -212,12 +213,12 @@ func TestClosedAfterEachReply(t *testing.T) {
 			a, b := r.watch("A"), r.watch("Other")
 			r.run()
 			after(20 * time.Second)
-			for _, all := range [][]event{a.all(), b.all()} {
+			for _, all := range [][]driverstest.Event{a.Events(), b.Events()} {
 				if len(all) < 20 || len(all) > 26 { // once a second, and what is asked for once every five seconds
 					t.Errorf("%v: %d readings in 20 s", p, len(all))
 				}
 				for _, e := range all {
-					if e.status != good {
+					if e.Status != good {
 						t.Errorf("%v: %v", p, e)
 					}
 				}
@@ -228,12 +229,12 @@ func TestClosedAfterEachReply(t *testing.T) {
 }
 
 // wantOnly fails if a Good value is none of these.
-func (r *record) wantOnly(t *testing.T, values ...any) {
+func wantOnly(t *testing.T, r *driverstest.Record, values ...any) {
 	t.Helper()
-	for _, e := range r.all() {
-		allowed := e.status != ua.StatusOK
+	for _, e := range r.Events() {
+		allowed := e.Status != ua.StatusOK
 		for _, v := range values {
-			allowed = allowed || e.value == v
+			allowed = allowed || e.Value == v
 		}
 		if !allowed {
 			t.Errorf("%v is shown as Good", e)

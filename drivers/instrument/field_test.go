@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/drivers/framing"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
@@ -150,7 +151,7 @@ func TestFields(t *testing.T) {
 			got = at.Time()
 		}
 		if !found || dv.Status != c.status || fmt.Sprint(got) != fmt.Sprint(c.want) || c.want != nil && c.want != "NaN" && fmt.Sprintf("%T", got) != fmt.Sprintf("%T", c.want) {
-			t.Errorf("%s %s %q: %v %T %v, want %v %T %v", c.message, c.field, c.body, statusName(dv.Status), got, got, statusName(c.status), c.want, c.want)
+			t.Errorf("%s %s %q: %v %T %v, want %v %T %v", c.message, c.field, c.body, driverstest.StatusName(dv.Status), got, got, driverstest.StatusName(c.status), c.want, c.want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 )
@@ -130,7 +131,7 @@ func TestSICS(t *testing.T) {
 			r.change(func() { weight = text })
 			after(time.Second)
 			if dv := r.variable("Weight").Value(); dv.Status != want || want == good && dv.Value.Any() != -1.5 {
-				t.Errorf("%q: %s %v", text, statusName(dv.Status), dv.Value.Any())
+				t.Errorf("%q: %s %v", text, driverstest.StatusName(dv.Status), dv.Value.Any())
 			}
 		}
 		for method, want := range map[string]ua.StatusCode{"Zero": ua.StatusBadInvalidState, "Tare": good, "ClearTare": good, "Reset": good, "TareNow": ua.StatusBadTimeout} {

@@ -10,44 +10,20 @@ import (
 	"github.com/creack/pty"
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 )
 
-// until lets a test wait for a value without knowing when it comes.
-type until struct{ values chan uabinary.DataValue }
-
-func (u until) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
-	select {
-	case u.values <- *dv:
-	default:
-	}
-}
-
-func await(t *testing.T, v *addressspace.Variable, what string, is func(dv uabinary.DataValue) bool) {
-	t.Helper()
-	u := until{make(chan uabinary.DataValue, 64)}
-	v.Watch(u)
-	defer v.Unwatch(u)
-	deadline := time.After(20 * time.Second)
-	for dv := v.Value(); !is(dv); {
-		select {
-		case dv = <-u.values:
-		case <-deadline:
-			t.Fatalf("no %s: still %s %v", what, statusName(dv.Status), dv.Value.Any())
-		}
-	}
-}
-
 func awaitStatus(t *testing.T, v *addressspace.Variable, s ua.StatusCode) {
 	t.Helper()
-	await(t, v, statusName(s), func(dv uabinary.DataValue) bool { return dv.Status == s })
+	driverstest.Await(t, v, driverstest.StatusName(s), func(dv uabinary.DataValue) bool { return dv.Status == s })
 }
 
 func awaitValue(t *testing.T, v *addressspace.Variable, value any) {
 	t.Helper()
-	await(t, v, "value", func(dv uabinary.DataValue) bool { return dv.Status == ua.StatusOK && dv.Value.Any() == value })
+	driverstest.Await(t, v, "value", func(dv uabinary.DataValue) bool { return dv.Status == ua.StatusOK && dv.Value.Any() == value })
 }
 
 // plug makes a new pseudo-terminal and lets a name point to it, as udev does when an adapter is plugged in. It returns the

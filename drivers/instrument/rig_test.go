@@ -16,6 +16,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/internal/xmltree"
 	"github.com/gopcua/opcua/ua"
@@ -24,21 +25,8 @@ import (
 // parse reads a file of one channel through the real reader.
 func parse(t testing.TB, text string) (*channel, *xmltree.Report) {
 	t.Helper()
-	root, err := xmltree.Parse("edge.xml", []byte("<EdgeUa>"+text+"</EdgeUa>"), xmltree.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &xmltree.Report{}
-	conversions := drivers.ParseConversions(r, root.All("Conversions"))
-	e := root.Child("Channel")
-	word := (&xmltree.Report{}).Settings(e).String("Type", "")
-	for _, k := range Kinds() {
-		if k.Type == word {
-			return k.Parse(r, e, root.All("Device"), conversions).(*channel), r
-		}
-	}
-	t.Fatalf("no kind %s", word)
-	return nil, nil
+	c, r := driverstest.Parse(t, Kinds(), text)
+	return c.(*channel), r
 }
 
 func parseGood(t testing.TB, text string) *channel {
@@ -55,53 +43,6 @@ const tcpChannel = `<Channel Name="Line1" Type="SerialTcp" Host="127.0.0.1" TcpP
 // dev is a channel with one device.
 func dev(settings, children string) string {
 	return fmt.Sprintf(tcpChannel, "auto") + `<Device Name="Dev" Channel="Line1" ` + settings + `>` + children + `</Device>`
-}
-
-// event is one value that was set, and when, counted from the start of the driver.
-type event struct {
-	at     time.Duration
-	status ua.StatusCode
-	value  any
-}
-
-func (e event) String() string {
-	return fmt.Sprintf("%v %s %v", e.at, statusName(e.status), e.value)
-}
-
-func statusName(s ua.StatusCode) string {
-	return strings.TrimPrefix(ua.StatusCodes[s&0xFFFF0000].Name, "Status")
-}
-
-// record collects what is set on a Variable.
-type record struct {
-	start  time.Time
-	mu     sync.Mutex
-	events []event
-}
-
-func (r *record) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, event{time.Since(r.start), dv.Status, dv.Value.Any()})
-}
-
-func (r *record) all() []event {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]event{}, r.events...)
-}
-
-// statuses lists each change of the status.
-func (r *record) statuses() []string {
-	var all []string
-	var last ua.StatusCode = 0xFFFFFFFF
-	for _, e := range r.all() {
-		if e.status != last {
-			all = append(all, e.String())
-		}
-		last = e.status
-	}
-	return all
 }
 
 // rig runs a driver against an instrument in memory.
@@ -244,11 +185,7 @@ func (r *rig) stop() {
 	r.hangUp()
 }
 
-func (r *rig) watch(name string) *record {
-	rec := &record{start: time.Now()}
-	r.variable(name).Watch(rec)
-	return rec
-}
+func (r *rig) watch(name string) *driverstest.Record { return driverstest.Watch(r.variable(name)) }
 
 func (r *rig) variable(name string) *addressspace.Variable {
 	v := r.vars["Dev."+name]
@@ -263,7 +200,7 @@ func (r *rig) want(name string, status ua.StatusCode, value any) {
 	r.t.Helper()
 	dv := r.variable(name).Value()
 	if dv.Status != status || fmt.Sprint(dv.Value.Any()) != fmt.Sprint(value) {
-		r.t.Errorf("%v: %s is %s %v, want %s %v", time.Since(r.start), name, statusName(dv.Status), dv.Value.Any(), statusName(status), value)
+		r.t.Errorf("%v: %s is %s %v, want %s %v", time.Since(r.start), name, driverstest.StatusName(dv.Status), dv.Value.Any(), driverstest.StatusName(status), value)
 	}
 }
 

@@ -88,7 +88,7 @@ func TestSilentDeviceBecomesUncertainThenBadAndComesBack(t *testing.T) {
 		after(1500 * time.Millisecond)
 		r.slave.Mute(17, true)
 		after(4 * time.Second)
-		wantStatuses(t, rec,
+		rec.WantStatuses(t,
 			"0s Good 7",
 			"2.4s UncertainNoCommunicationLastUsableValue 7", // one try and one repetition
 			"3.2s BadTimeout <nil>",                          // no repetition while suspect
@@ -127,7 +127,7 @@ func TestHoldPollsZeroGoesStraightToBad(t *testing.T) {
 		after(500 * time.Millisecond)
 		r.slave.Mute(17, true)
 		after(time.Second)
-		wantStatuses(t, rec, "0s Good 7", "1.2s BadTimeout <nil>")
+		rec.WantStatuses(t, "0s Good 7", "1.2s BadTimeout <nil>")
 	})
 }
 
@@ -156,7 +156,7 @@ func TestNoConnection(t *testing.T) {
 		rec := r.watch("T")
 		r.run()
 		after(30 * time.Second)
-		wantStatuses(t, rec, "0s BadNoCommunication <nil>")
+		rec.WantStatuses(t, "0s BadNoCommunication <nil>")
 		if n := r.dials.Load(); n < 5 || n > 6 { // after 0, 1, 3, 7, 15 s, about
 			t.Errorf("%d attempts to connect in 30 s", n)
 		}
@@ -173,7 +173,7 @@ func TestDeviceThatClosesIsNotNoticed(t *testing.T) {
 		r.slave.Script(modbussim.CloseAfter, modbussim.CloseAfter, modbussim.CloseAfter)
 		r.run()
 		after(5500 * time.Millisecond)
-		wantStatuses(t, rec, "0s Good 7")
+		rec.WantStatuses(t, "0s Good 7")
 		if n := r.dials.Load(); n != 4 {
 			t.Errorf("%d connections", n)
 		}
@@ -187,7 +187,7 @@ func TestCloseInsteadOfReply(t *testing.T) {
 		r.slave.Script(nil, modbussim.Close)
 		r.run()
 		after(1500 * time.Millisecond)
-		wantStatuses(t, rec, "0s Good 7") // it was read again at once on a new connection
+		rec.WantStatuses(t, "0s Good 7") // it was read again at once on a new connection
 		if n := r.dials.Load(); n != 2 {
 			t.Errorf("%d connections", n)
 		}
@@ -299,8 +299,8 @@ func TestFaults(t *testing.T) {
 				r.slave.Set(17, modbussim.HoldingRegisters, 0, 9)
 				after(time.Second)
 				r.want("T", ua.StatusOK, 9)
-				for _, e := range rec.events {
-					if e.status == ua.StatusOK && e.value == uint16(7) && e.at > 0 {
+				for _, e := range rec.Events() {
+					if e.Status == ua.StatusOK && e.Value == uint16(7) && e.At > 0 {
 						t.Errorf("old value as Good: %v", e)
 					}
 				}
@@ -337,9 +337,9 @@ func TestDeadUnitDoesNotDisturbTheOthers(t *testing.T) {
 		rec := r.watch("T")
 		r.run()
 		after(2 * time.Minute)
-		wantStatuses(t, rec, "0s Good 7")
+		rec.WantStatuses(t, "0s Good 7")
 		r.stop()
-		if n := len(rec.events); n < 118 {
+		if n := len(rec.Events()); n < 118 {
 			t.Errorf("%d polls of the live unit in 120 s", n)
 		}
 		if dv := r.vars["Dead.T"].Value(); dv.Status != ua.StatusBadNoCommunication {
@@ -402,8 +402,8 @@ func TestSplitBlocksAreJoinedAgain(t *testing.T) {
 		if blocks.Load() != 1 {
 			t.Errorf("%d blocks", blocks.Load())
 		}
-		wantStatuses(t, rec, "0s Good 1")
-		if got := bad.statuses(); len(got) != 2 || !strings.Contains(got[1], "Good 3") {
+		rec.WantStatuses(t, "0s Good 1")
+		if got := bad.Statuses(); len(got) != 2 || !strings.Contains(got[1], "Good 3") {
 			t.Error(got)
 		}
 	})
@@ -447,7 +447,7 @@ func TestBusyIsRepeatedAfterAPause(t *testing.T) {
 		r.slave.Script(modbussim.Exception(6))
 		r.run()
 		after(500 * time.Millisecond)
-		wantStatuses(t, rec, "100ms Good 7")
+		rec.WantStatuses(t, "100ms Good 7")
 	})
 }
 
@@ -561,6 +561,6 @@ func TestOverloadMakesValuesStale(t *testing.T) {
 		rec := r.watch("T")
 		r.run()
 		after(4 * time.Second)
-		wantStatuses(t, rec, "900ms Good 7", "2.7s UncertainLastUsableValue 7", "3.6s Good 7")
+		rec.WantStatuses(t, "900ms Good 7", "2.7s UncertainLastUsableValue 7", "3.6s Good 7")
 	})
 }

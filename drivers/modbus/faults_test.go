@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/gopcua/opcua/ua"
 )
@@ -99,9 +100,9 @@ func tryFault(t *testing.T, tr transport, fault modbussim.Fault, cert *tls.Certi
 		r.slave.Set(17, modbussim.HoldingRegisters, 0, 9, 9)
 		after(1500 * time.Millisecond)
 		r.want("T", ua.StatusOK, []uint16{9, 9})
-		sick.wantOnly(t, "7 8 9")
-		well.wantOnly(t, "107")
-		for _, s := range well.statuses() {
+		wantOnly(t, sick, "7 8 9")
+		wantOnly(t, well, "107")
+		for _, s := range well.Statuses() {
 			if !strings.Contains(s, " Good ") {
 				t.Errorf("the other unit noticed: %s", s)
 			}
@@ -112,17 +113,15 @@ func tryFault(t *testing.T, tr transport, fault modbussim.Fault, cert *tls.Certi
 }
 
 // wantOnly fails if a Good value is not one of the words.
-func (r *record) wantOnly(t *testing.T, words string) {
+func wantOnly(t *testing.T, r *driverstest.Record, words string) {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.events {
-		if e.status != ua.StatusOK {
+	for _, e := range r.Events() {
+		if e.Status != ua.StatusOK {
 			continue
 		}
-		v, _ := e.value.([]uint16)
+		v, _ := e.Value.([]uint16)
 		if len(v) != 2 || v[0] != v[1] || !strings.Contains(" "+words+" ", fmt.Sprintf(" %d ", v[0])) {
-			t.Errorf("at %v: %v is shown as Good", e.at, e.value)
+			t.Errorf("at %v: %v is shown as Good", e.At, e.Value)
 		}
 	}
 }

@@ -189,7 +189,7 @@ func TestIdentityIsNotForced(t *testing.T) {
 			rec := r.watch("T")
 			r.run()
 			after(5500 * time.Millisecond)
-			wantStatuses(t, rec, "0s Good 7")
+			rec.WantStatuses(t, "0s Good 7")
 			if n := r.slave.Requests(); n != 7 {
 				t.Errorf("%s: %d requests for 6 polls", name, n)
 			}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/gopcua/opcua/ua"
 )
 
@@ -152,7 +153,7 @@ func TestDeviceThatBearsOneRequestAtATime(t *testing.T) {
 		inBubble(t, func(t *testing.T) {
 			q := &queue{latency: constantly(20 * time.Millisecond), behave: behave}
 			r := queueRig(t, q, `ReconnectAfterTimeouts="0"`, `Period="1000" PollMode="Always" Phase="0"`)
-			records := make([]*record, 10)
+			records := make([]*driverstest.Record, 10)
 			for i := range records {
 				records[i] = r.watch(fmt.Sprintf("T%d", i))
 			}
@@ -167,9 +168,9 @@ func TestDeviceThatBearsOneRequestAtATime(t *testing.T) {
 				t.Errorf("%s: still %d requests at a time", name, q.most)
 			}
 			for i, rec := range records {
-				for _, e := range rec.events {
-					if e.status == ua.StatusOK && e.value != uint16(i) {
-						t.Errorf("%s: T%d is %v", name, i, e.value)
+				for _, e := range rec.Events() {
+					if e.Status == ua.StatusOK && e.Value != uint16(i) {
+						t.Errorf("%s: T%d is %v", name, i, e.Value)
 					}
 				}
 			}
@@ -207,7 +208,7 @@ func TestLinkEndsUnderSeveralRequests(t *testing.T) {
 		r.hangUp()
 		after(5 * time.Second)
 		r.wantOffsets()
-		wantStatuses(t, rec, "20ms Good 1")
+		rec.WantStatuses(t, "20ms Good 1")
 		if r.driver.trouble != 1 {
 			t.Errorf("trouble %d", r.driver.trouble)
 		}

@@ -11,38 +11,17 @@ import (
 	"github.com/creack/pty"
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
 	"golang.org/x/sys/unix"
 )
 
-// until lets a test wait for a value without knowing when it comes.
-type until struct{ values chan uabinary.DataValue }
-
-func (u until) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
-	select {
-	case u.values <- *dv:
-	default:
-	}
-}
-
+// awaitStatus waits until a tag is Good, or is not.
 func awaitStatus(t *testing.T, v *addressspace.Variable, good bool) uabinary.DataValue {
 	t.Helper()
-	u := until{make(chan uabinary.DataValue, 64)}
-	v.Watch(u)
-	defer v.Unwatch(u)
-	deadline := time.After(10 * time.Second)
-	for dv := v.Value(); ; {
-		if (dv.Status == ua.StatusOK) == good {
-			return dv
-		}
-		select {
-		case dv = <-u.values:
-		case <-deadline:
-			t.Fatalf("still %v", dv.Status)
-		}
-	}
+	return driverstest.Await(t, v, "other status", func(dv uabinary.DataValue) bool { return (dv.Status == ua.StatusOK) == good })
 }
 
 // pollable makes Close end a Read that waits, as the far end of a pseudo-terminal does not by itself.

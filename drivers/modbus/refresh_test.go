@@ -182,11 +182,11 @@ func TestRefreshOnABusyBus(t *testing.T) {
 		if took := r.refresh(time.Second, "T9"); took > 100*time.Millisecond {
 			t.Errorf("took %v", took)
 		}
-		before := len(rec.events)
+		before := len(rec.Events())
 		for range 100 {
 			r.refresh(time.Second, "T5", "T6", "T7", "T8", "T9")
 		}
-		if n := len(rec.events) - before; n < 3 { // a fifth of the bus is left for 20 blocks
+		if n := len(rec.Events()) - before; n < 3 { // a fifth of the bus is left for 20 blocks
 			t.Errorf("%d polls", n)
 		}
 	})

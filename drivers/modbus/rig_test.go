@@ -15,6 +15,7 @@ import (
 
 	"github.com/edgeua/edgeua/addressspace"
 	"github.com/edgeua/edgeua/drivers"
+	"github.com/edgeua/edgeua/drivers/driverstest"
 	"github.com/edgeua/edgeua/internal/modbussim"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/edgeua/edgeua/internal/xmltree"
@@ -24,13 +25,8 @@ import (
 // parse reads a file of one channel through the real reader.
 func parse(t testing.TB, kind drivers.Kind, text string) (*channel, *xmltree.Report) {
 	t.Helper()
-	root, err := xmltree.Parse("edge.xml", []byte("<EdgeUa>"+text+"</EdgeUa>"), xmltree.Limits{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &xmltree.Report{}
-	conversions := drivers.ParseConversions(r, root.All("Conversions"))
-	return kind.Parse(r, root.Child("Channel"), root.All("Device"), conversions).(*channel), r
+	c, r := driverstest.Parse(t, []drivers.Kind{kind}, text)
+	return c.(*channel), r
 }
 
 func parseGood(t testing.TB, kind drivers.Kind, text string) *channel {
@@ -51,46 +47,6 @@ func dev(settings, group, tags string) string {
 	}
 	return fmt.Sprintf(`<Device Name="Dev" Channel="Line1" Unit="17" Addressing="protocol0" %s><Group Name="G" %s>%s</Group></Device>`,
 		settings, group, tags)
-}
-
-// event is one value that was set, and when, counted from the start of the driver.
-type event struct {
-	at     time.Duration
-	status ua.StatusCode
-	value  any
-}
-
-func (e event) String() string {
-	name := strings.TrimPrefix(ua.StatusCodes[e.status].Name, "Status")
-	return fmt.Sprintf("%v %s %v", e.at.Round(time.Microsecond), name, e.value)
-}
-
-// record collects what is set on a Variable.
-type record struct {
-	start  time.Time
-	mu     sync.Mutex
-	events []event
-}
-
-func (r *record) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, event{time.Since(r.start), dv.Status, dv.Value.Any()})
-}
-
-// statuses lists each change of the status.
-func (r *record) statuses() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []string
-	var last ua.StatusCode = 0xFFFFFFFF
-	for _, e := range r.events {
-		if e.status != last {
-			all = append(all, e.String())
-		}
-		last = e.status
-	}
-	return all
 }
 
 // rig runs a driver against a simulated slave in memory.
@@ -232,11 +188,7 @@ func (r *rig) stop() {
 	<-r.done
 }
 
-func (r *rig) watch(name string) *record {
-	rec := &record{start: time.Now()}
-	r.variable(name).Watch(rec)
-	return rec
-}
+func (r *rig) watch(name string) *driverstest.Record { return driverstest.Watch(r.variable(name)) }
 
 func (r *rig) variable(name string) *addressspace.Variable {
 	v := r.vars["Dev."+name]
@@ -269,12 +221,4 @@ func inBubble(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
 func after(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
-}
-
-func wantStatuses(t *testing.T, r *record, want ...string) {
-	t.Helper()
-	got := r.statuses()
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("statuses\n got %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
-	}
 }

@@ -106,11 +106,11 @@ func TestRTULateReplyIsNotTakenForAnother(t *testing.T) {
 				after(5 * time.Second)
 				r.want("T", ua.StatusOK, 7)
 				r.want("U", ua.StatusOK, 8)
-				for _, e := range slices.Concat(t7.events, t8.events) {
-					if e.status == ua.StatusOK && e.value != uint16(7) && slices.Contains(t7.events, e) {
+				for _, e := range slices.Concat(t7.Events(), t8.Events()) {
+					if e.Status == ua.StatusOK && e.Value != uint16(7) && slices.Contains(t7.Events(), e) {
 						t.Errorf("late by %v: T became %v", late, e)
 					}
-					if e.status == ua.StatusOK && e.value != uint16(8) && slices.Contains(t8.events, e) {
+					if e.Status == ua.StatusOK && e.Value != uint16(8) && slices.Contains(t8.Events(), e) {
 						t.Errorf("late by %v: U became %v", late, e)
 					}
 				}
@@ -130,7 +130,7 @@ func TestRTUSecondReplyIsNotTakenForAnother(t *testing.T) {
 		rec := r.watch("U")
 		r.run()
 		after(900 * time.Millisecond)
-		wantStatuses(t, rec, "410ms Good 8")
+		rec.WantStatuses(t, "410ms Good 8")
 	})
 }
 

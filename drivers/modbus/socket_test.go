@@ -19,7 +19,7 @@ func TestIdleCloseEndsAndComesBackForThePoll(t *testing.T) {
 		if n := r.dials.Load(); n != 3 {
 			t.Errorf("%d connections for three polls", n)
 		}
-		wantStatuses(t, rec, "0s Good 7")
+		rec.WantStatuses(t, "0s Good 7")
 		if s := r.write("T", uint16(8)); s != ua.StatusOK || r.slave.Get(17, modbussim.HoldingRegisters, 0) != 8 {
 			t.Errorf("write on a channel that rests: %v", s)
 		}
@@ -43,7 +43,7 @@ func TestRTUOverTCPMakesANewConnectionAfterATimeout(t *testing.T) {
 		rec := r.watch("T")
 		r.run()
 		after(10 * time.Second)
-		wantStatuses(t, rec, "0s Good 7")
+		rec.WantStatuses(t, "0s Good 7")
 		if n := r.dials.Load(); n < 3 || n > 5 {
 			t.Errorf("%d connections; the dead unit was asked three times", n)
 		}

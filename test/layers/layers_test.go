@@ -48,6 +48,7 @@ func rules() map[string]rule {
 		"internal/status":                          {imports: []string{"addressspace", "internal/uabinary"}, http: true},
 		"drivers":                                  {imports: []string{"addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/modbus":                           {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}, sockets: true},
+		"drivers/driverstest":                      {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/framing":                          {},
 		"drivers/instrument":                       {imports: []string{"drivers", "addressspace", "internal/uabinary", "internal/xmltree"}},
 		"drivers/serial":                           {imports: []string{"drivers", "internal/xmltree"}},
