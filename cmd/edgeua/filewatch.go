@@ -33,6 +33,9 @@ func stampOf(file string) stamp {
 	if err != nil {
 		return stamp{}
 	}
+	if info.IsDir() { // what is in it does not matter: logs, state, drafts
+		return stamp{mode: info.Mode(), info: info}
+	}
 	return stamp{info.Size(), info.ModTime(), info.Mode(), info}
 }
 

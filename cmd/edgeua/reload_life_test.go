@@ -74,7 +74,7 @@ func TestFileWatch(t *testing.T) {
 		}
 	}
 	write(path, "1")
-	w := newFileWatch([]string{path, late})
+	w := newFileWatch([]string{dir, path, late})
 	look := func(want ...bool) {
 		t.Helper()
 		for i, changed := range want {
@@ -86,7 +86,8 @@ func TestFileWatch(t *testing.T) {
 	look(false, false)
 	write(path, "one") // not settled at the first look
 	look(false, true)
-	w.take([]string{path, late})
+	w.take([]string{dir, path, late})
+	write(filepath.Join(dir, "draft"), "")
 	look(false, false)
 	write(late, "")
 	look(false)
