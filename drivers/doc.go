@@ -4,11 +4,12 @@
 // [Driver] of it. A driver publishes by setting Variables of the address space and is told of OPC UA writes through
 // their Writer; it knows no session and no transport of OPC UA.
 //
-// One goroutine per channel owns its [Link], a byte pipe that it asks for what comes. [Dialling] brings the link and brings
-// it back, a [Schedule] tells what is due, [Health] decides when a silent unit is left alone, and a [Ticket] stands for a
-// write that waits. A [Point] is a tag at work: a [Fault] becomes its status, never an old value as Good. [Conversion] is
-// how a raw value becomes that of a tag, [TagNames] are the rules of its name. [Tree] keeps devices and tags in the
-// address space while a configuration is replaced; [Vitals] and [Gauge] are the diagnostics beside them.
+// One goroutine per channel owns its [Link], a byte pipe that it asks for what comes. [Dialling] brings the link and
+// brings it back, a [Schedule] tells what is due, [Patience] is how long a device is waited for, [Health] decides when
+// a silent one is left alone, and a [Ticket] stands for a write that waits. A [Point] is a tag at work: a [Fault]
+// becomes its status, never an old value as Good. [Conversion] is how a raw value becomes that of a tag, [TagNames]
+// are the rules of its name. [Tree] keeps devices and tags in the address space while a configuration is replaced;
+// [Vitals] and [Gauge] are the diagnostics beside them.
 //
 // The rooms:
 //

@@ -47,18 +47,13 @@ type device struct {
 	name, description string
 	disabled          bool
 	plate             drivers.Identity
-	timeout           time.Duration // to the first byte of a reply
-	retries           int           // of polls
-	demoteAfter       int
-	suspend           drivers.Backoff
-	hold              int // failed readings during which the last value is shown as Uncertain
-	staleAfter        int // periods
-	inits             []exchange
-	keepAlives        []poll
-	messages          []message
-	polls             []poll
-	commands          []command
-	tags              []drivers.Tag
+	drivers.Patience
+	inits      []exchange
+	keepAlives []poll
+	messages   []message
+	polls      []poll
+	commands   []command
+	tags       []drivers.Tag
 }
 
 // exchange is what is sent, and what answers it.

@@ -95,10 +95,10 @@ func (d *driver) Bind(vars map[string]*addressspace.Variable) {
 	now := time.Now()
 	for i := range d.channel.devices {
 		dev := &d.channel.devices[i]
-		u := &unit{dev: dev, health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend},
+		u := &unit{dev: dev, health: dev.Health(),
 			pause: drivers.Backoff{Min: setUpAgainMin, Max: setUpAgainMax}, sequence: make([]uint64, len(dev.messages))}
 		for j := range dev.tags {
-			p := &point{Point: drivers.NewPoint(vars[dev.name+"."+dev.tags[j].Name], dev.hold, now)}
+			p := &point{Point: drivers.NewPoint(vars[dev.name+"."+dev.tags[j].Name], dev.Hold, now)}
 			if dev.disabled {
 				p.Fail(drivers.OutOfService, now)
 			}
@@ -140,7 +140,7 @@ func (d *driver) plan(u *unit) {
 				if p.stream = false; q.period == 0 {
 					p.limit = never
 				} else {
-					p.limit = max(p.limit, time.Duration(u.dev.staleAfter)*q.period+q.timeout)
+					p.limit = max(p.limit, time.Duration(u.dev.StaleAfter)*q.period+q.timeout)
 				}
 			})
 		}

@@ -85,13 +85,7 @@ func (p *parser) device(e *xmltree.Element, first bool) device {
 	p.framing(s, first)
 	d.plate = drivers.ParseIdentity(p.report, s)
 	d.disabled = s.Bool("Disabled", false)
-	d.timeout = s.Millis("Timeout", p.timeout, time.Millisecond, time.Minute)
-	d.retries = s.Int("Retries", 1, 0, 10)
-	d.demoteAfter = s.Int("DemoteAfter", 3, 1, 1000)
-	d.suspend.Min = s.Millis("TimeSuspend", 10*time.Second, 100*time.Millisecond, maxWait)
-	d.suspend.Max = s.Millis("MaxSuspend", max(2*time.Minute, d.suspend.Min), d.suspend.Min, 24*maxWait)
-	d.hold = s.Int("HoldPolls", 1, 0, 1000)
-	d.staleAfter = s.Int("StaleAfter", 3, 2, 1000)
+	d.Patience = drivers.ReadPatience(s, p.timeout)
 	b := &builder{parser: p, device: &d, names: drivers.NewTagNames(), silence: s.Millis("SilenceTimeout", streamSilence, 0, 24*maxWait),
 		readOnly: s.Bool("ReadOnly", false)}
 	b.build(s)

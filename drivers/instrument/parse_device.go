@@ -57,7 +57,7 @@ func (b *builder) exchange(s *xmltree.Settings, value valueType) exchange {
 	x := exchange{
 		send: t, ack: pattern(s, "Ack"), nak: pattern(s, "Nak"), ackBytes: unescape(s, "AckBytes"), nakBytes: unescape(s, "NakBytes"),
 		nakStatus: drivers.ParseStatus(s, "NakStatus", drivers.NegativeAcknowledge.Status()),
-		timeout:   s.Millis("Timeout", b.device.timeout, time.Millisecond, time.Minute),
+		timeout:   s.Millis("Timeout", b.device.Timeout, time.Millisecond, time.Minute),
 	}
 	return x
 }
@@ -77,7 +77,7 @@ func (b *builder) poll(e *xmltree.Element) {
 	if p.period > 0 && p.period < 10*time.Millisecond {
 		s.Error("Period", "%d is less than 10 ms; 0 sends once on each connection", p.period.Milliseconds())
 	}
-	p.retries = s.Int("Retries", b.device.retries, 0, 10)
+	p.retries = s.Int("Retries", b.device.Retries, 0, 10)
 	if slices.ContainsFunc(b.device.polls, func(o poll) bool { return o.name == p.name }) {
 		s.Error("Name", "poll %s exists already in this device", xmltree.Quote(p.name))
 	}

@@ -41,24 +41,19 @@ type device struct {
 	name, description string
 	unit              byte
 	disabled          bool
-	timeout           time.Duration // to the first byte of a reply
-	retries           int           // of reads
-	demoteAfter       int
-	suspend           drivers.Backoff
-	limits            limits
-	hold              int // failed polls during which the last value is shown as Uncertain
-	staleAfter        int // periods
-	afterWrite        afterWrite
-	maskWrite         maskWrite
-	readWrite         bool // function 23 may be used
-	merge             bool // neighbours that are written together go in one request
-	readOnly          bool
-	broadcast         bool // unit 0 is all units, which do not answer
-	identify          bool
-	plate             drivers.Identity
-	multiple          writeFunctions
-	groups            []group
-	tags              []Tag
+	drivers.Patience
+	limits     limits
+	afterWrite afterWrite
+	maskWrite  maskWrite
+	readWrite  bool // function 23 may be used
+	merge      bool // neighbours that are written together go in one request
+	readOnly   bool
+	broadcast  bool // unit 0 is all units, which do not answer
+	identify   bool
+	plate      drivers.Identity
+	multiple   writeFunctions
+	groups     []group
+	tags       []Tag
 }
 
 // group is a set of tags that are read together.

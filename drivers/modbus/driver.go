@@ -181,7 +181,7 @@ func (d *driver) bindPoints(dev *device, vars map[string]*addressspace.Variable,
 	for i := range dev.tags {
 		t := &dev.tags[i]
 		v := vars[dev.name+"."+t.Name]
-		p := &point{Point: drivers.NewPoint(v, dev.hold, now), tag: t, device: dev}
+		p := &point{Point: drivers.NewPoint(v, dev.Hold, now), tag: t, device: dev}
 		p.Deadband = t.Deadband
 		if dev.disabled {
 			p.Fail(drivers.OutOfService, now)
@@ -228,7 +228,7 @@ func (d *driver) unit(dev *device) *unit {
 	}
 	u := &unit{id: dev.unit, packager: d.bus.packager(dev.unit),
 		rejoin: drivers.Backoff{Min: rejoinMin, Max: rejoinMax},
-		health: drivers.Health{DemoteAfter: dev.demoteAfter, Suspend: dev.suspend}}
+		health: dev.Health()}
 	if dev.identify {
 		u.asks, u.identify = dev, dev
 	}

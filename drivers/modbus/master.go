@@ -70,7 +70,7 @@ func (m *Master) LineErrors() (serial.Counters, bool) { return m.driver.port.Cou
 
 // target is a unit as the driver knows it.
 func (m *Master) target(id byte) (*unit, *device) {
-	dev := &device{unit: id, timeout: m.Timeout, demoteAfter: 1, afterWrite: writeNone, maskWrite: maskAuto}
+	dev := &device{unit: id, Patience: drivers.Patience{Timeout: m.Timeout, DemoteAfter: 1}, afterWrite: writeNone, maskWrite: maskAuto}
 	return m.driver.unit(dev), dev
 }
 

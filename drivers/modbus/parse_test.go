@@ -44,7 +44,7 @@ func TestParseSample(t *testing.T) {
 		t.Errorf("%q %q", got, c.Name())
 	}
 	d := c.devices[0]
-	if d.unit != 17 || d.timeout != time.Second || d.retries != 1 || d.hold != 1 || d.afterWrite != writeReadback || d.limits.gap != 32 {
+	if d.unit != 17 || d.Timeout != time.Second || d.Retries != 1 || d.Hold != 1 || d.afterWrite != writeReadback || d.limits.gap != 32 {
 		t.Errorf("defaults: %+v", d)
 	}
 	if g := d.groups[1]; g.period != time.Minute || g.phase != 500*time.Millisecond || !g.subscribed || d.groups[0].subscribed {
@@ -76,8 +76,8 @@ func TestParseSerialLine(t *testing.T) {
 	const devices = `<Device Name="D" Channel="Bus1" Unit="1" Addressing="protocol0"><Group Name="G"><Tag Name="T" Address="h0" Type="Int16"/></Group></Device>`
 	c := parseGood(t, RTU(), `<Channel Name="Bus1" Type="ModbusRtu" Port="/dev/ttyS0"/>`+devices)
 	want := serial.Config{Port: "/dev/ttyS0", BaudRate: 19200, DataBits: 8, Parity: 'E', StopBits: 1, LowLatency: true}
-	if *c.line != want || c.bus.echo != echoAuto || c.devices[0].timeout != 500*time.Millisecond {
-		t.Errorf("%+v, timeout %v", c, c.devices[0].timeout)
+	if *c.line != want || c.bus.echo != echoAuto || c.devices[0].Timeout != 500*time.Millisecond {
+		t.Errorf("%+v, timeout %v", c, c.devices[0].Timeout)
 	}
 	if got := c.Summary(); got != "Modbus RTU /dev/ttyS0 19200 8E1, 1 devices, 1 tags, bus load about 2 %" {
 		t.Error(got)

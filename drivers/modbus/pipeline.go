@@ -83,7 +83,7 @@ func (d *driver) launch(b *block) {
 	pdu := b.request()
 	adu, err := b.unit.packager.Encode(&modbus.ProtocolDataUnit{FunctionCode: pdu[0], Data: pdu[1:]})
 	if err == nil {
-		err = d.bus.launch(adu, flight{block: b}, b.device.timeout)
+		err = d.bus.launch(adu, flight{block: b}, b.device.Timeout)
 	}
 	if err != nil {
 		d.outcome(b, nil, err)

@@ -39,7 +39,7 @@ func (b *block) tries() int {
 	if b.unit.health.State() == drivers.HealthSuspect {
 		return 1
 	}
-	return 1 + b.device.retries
+	return 1 + b.device.Retries
 }
 
 // poll reads a block and publishes what came of it.
@@ -350,7 +350,7 @@ func (b *block) wanted() bool {
 
 // staleAt is when the values of a block are too old to be called Good. One transaction that hangs is allowed for.
 func (b *block) staleAt() time.Duration {
-	return b.good + time.Duration(b.device.staleAfter)*b.slot.Period + b.device.timeout
+	return b.good + time.Duration(b.device.StaleAfter)*b.slot.Period + b.device.Timeout
 }
 
 // resume reads at once what somebody began to watch.

@@ -21,7 +21,7 @@ func (d *driver) transport(ctx context.Context, u *unit, dev *device) sendFunc {
 			}
 			return nil, errBroadcast
 		}
-		return d.bus.roundTrip(ctx, request, dev.timeout)
+		return d.bus.roundTrip(ctx, request, dev.Timeout)
 	}
 }
 

@@ -141,7 +141,7 @@ func (d *driver) write(ctx context.Context, j *job) {
 // persevere repeats a write that got no valid answer, if all its tags may be written twice.
 func (d *driver) persevere(ctx context.Context, jobs []*job, send func() error) error {
 	err := send()
-	for range jobs[0].device.retries {
+	for range jobs[0].device.Retries {
 		var failed *drivers.Error
 		switch {
 		case err == nil, ctx.Err() != nil, d.bus.link == nil, !errors.As(err, &failed), failed.Fault != drivers.NoReply && failed.Fault != drivers.BadReply:
