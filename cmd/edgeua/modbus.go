@@ -216,6 +216,9 @@ is wrong; then nothing was sent.`,
 			}
 			defer m.Close()
 			w, err := commissioning.Put(cmd.Context(), m, target.unit, t, wire)
+			if !w.Confirmed {
+				return notWritten(m, target.unit, err)
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "unit %d, %s: was %s, written %s, is %s\n", target.unit, args[1], w.Before, w.Asked, w.After)
 			switch {
 			case err != nil:
@@ -229,6 +232,15 @@ is wrong; then nothing was sent.`,
 	target.add(cmd, true)
 	item.add(cmd)
 	return cmd
+}
+
+// notWritten explains a write that was not confirmed.
+func notWritten(m *modbus.Master, unit byte, err error) error {
+	explained := commissioning.Explain(m, unit, err)
+	if commissioning.Unclear(err) {
+		return fmt.Errorf("%w; the write was sent, and may have been carried out", explained)
+	}
+	return explained
 }
 
 // negativeLast puts the negative number that modbus write is to write behind a --, because it would be taken for flags.

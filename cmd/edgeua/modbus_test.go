@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -134,6 +135,28 @@ func TestModbusWrite_Negative(t *testing.T) {
 		if code != exitOK || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s", args, code, text)
 		}
+	}
+}
+
+// What was not confirmed is not said to be written; where it is not known, that is said.
+func TestModbusWrite_NotConfirmed(t *testing.T) {
+	place := serveEdge(t, simulatedPlant)
+	if text, code := modbusCommand(t, "write", place, "h0", "1", "--type", "Int16", "--unit", "7"); code != exitFailure ||
+		strings.Contains(text, "written") || !strings.Contains(text, "illegal data address") || strings.Contains(text, "carried out") {
+		t.Error(code, text)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	if text, code := modbusCommand(t, "write", silent.Addr().String(), "h0", "1", "--type", "Int16", "--timeout", "50ms"); code != exitFailure ||
+		strings.Contains(text, "written") || !strings.Contains(text, "the write was sent, and may have been carried out") {
+		t.Error(code, text)
+	}
+	if text, code := modbusCommand(t, "write", "./ttyNone", "h0", "1", "--type", "Int16"); code != exitFailure ||
+		!strings.Contains(text, "no such file") || strings.Contains(text, "carried out") {
+		t.Error(code, text)
 	}
 }
 

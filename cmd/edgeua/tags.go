@@ -89,6 +89,9 @@ separates so.`,
 			if err := listed(cmd, r); err != nil {
 				return err
 			}
+			if len(d.All("Group")) == 0 {
+				return &configError{fmt.Errorf("%s:%d: the device has no groups of tags; instruments on Serial and SerialTcp have their values in messages", args[0], d.Line)}
+			}
 			err = taglist.WriteCSV(cmd.OutOrStdout(), r, d.All("Group"), taglist.Format{Separator: comma, Spreadsheet: spreadsheet})
 			if refused := listed(cmd, r); refused != nil {
 				return refused

@@ -97,6 +97,7 @@ func TestTags_WrongUse(t *testing.T) {
 	edgeua(t, "tags", "export", edge).want(t, exitConfig, "choose one with --device: A, B")
 	edgeua(t, "tags", "export", edge, "--device", "C").want(t, exitConfig, `there is no device "C"; there are A, B`)
 	edgeua(t, "tags", "export", edge, "--device", "A", "--separator", "x").want(t, exitConfig, `separator "x" is not one of`)
+	edgeua(t, "tags", "export", edge, "--device", "A").want(t, exitConfig, "edgeua.xml:1: the device has no groups of tags")
 	edgeua(t, "tags", "export", edge+"x").want(t, exitConfig, "cannot be read")
 	edgeua(t, "tags", "import", edge+"x").want(t, exitConfig, "edgeua.xmlx: error: cannot be read: no such file or directory")
 	lossy := tempFile(t, "edgeua.xml", "<EdgeUa><Device Name='A'><Group Name='G'>\n<Tag Name='T' Address='h0' Colour='red'/></Group></Device></EdgeUa>")

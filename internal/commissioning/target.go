@@ -27,7 +27,7 @@ type Target struct {
 
 // serial tells whether the place is a port of this machine.
 func (t *Target) serial() bool {
-	return strings.HasPrefix(t.Place, "/") || strings.HasPrefix(t.Place, "usb:") || strings.HasPrefix(t.Place, "COM")
+	return strings.Contains(t.Place, "/") || strings.HasPrefix(t.Place, "usb:") || strings.HasPrefix(t.Place, "COM")
 }
 
 // Channel makes of the target what edgeua.xml would have.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/modbus"
 	"github.com/edgeua/edgeua/internal/uabinary"
 	"github.com/gopcua/opcua/ua"
@@ -20,6 +21,7 @@ type Written struct {
 	Before, After string // as read; "-" where it could not be read
 	Asked         string // as it should read
 	BeforeErr     error
+	Confirmed     bool // the device has answered that it took the value
 }
 
 // Kept tells whether the device has what was written.
@@ -56,12 +58,19 @@ func Put(ctx context.Context, m *modbus.Master, unit byte, t *modbus.Tag, wire [
 	if err := m.Write(ctx, unit, t, wire); err != nil {
 		return w, err
 	}
+	w.Confirmed = true
 	after, err := get(ctx, m, unit, t)
 	if err != nil {
 		return w, fmt.Errorf("written, but it cannot be read back: %w", err)
 	}
 	w.After = after
 	return w, nil
+}
+
+// Unclear tells of a write that failed whether the device may have carried it out all the same.
+func Unclear(err error) bool {
+	var known *drivers.Error
+	return errors.As(err, &known) && (known.Fault == drivers.NoReply || known.Fault == drivers.BadReply || known.Fault == drivers.LinkLost)
 }
 
 func get(ctx context.Context, m *modbus.Master, unit byte, t *modbus.Tag) (string, error) {
