@@ -245,6 +245,8 @@ func (l *loader) read(file, rootName string, required bool) (root *xmltree.Eleme
 		l.report.Error(root, "the root element of this file must be <%s>; this is another file", rootName)
 	case errors.Is(err, fs.ErrNotExist) && !required:
 		return nil, true
+	case errors.Is(err, fs.ErrNotExist) && file == l.opts.Main:
+		l.report.Add(xmltree.Problem{File: file, Severity: xmltree.Error, Message: "is not there; name another place with --config, or have edgeua init write a configuration"})
 	default:
 		l.report.AddError(err)
 	}

@@ -161,7 +161,7 @@ func named(list reflect.Value) map[string]reflect.Value {
 func show(v reflect.Value) string {
 	switch value := v.Interface().(type) {
 	case drivers.Channel:
-		return fmt.Sprintf("(%s, %d devices)", value.Summary(), len(value.Devices()))
+		return "(" + value.Summary() + ")"
 	case time.Duration:
 		return value.String()
 	case string:

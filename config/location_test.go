@@ -17,7 +17,7 @@ func TestLocation_IsFollowed(t *testing.T) {
 		"empty":            {" ", LocationName, "TcUaConfigLocation.xml:1: error: TcUaConfigLocation/Location: names no directory"},
 		"drive":            {`C:\TwinCAT`, LocationName, "is a path of Windows"},
 		"nowhere":          {"elsewhere", LocationName, `"elsewhere" is not a directory on this machine`},
-		"itself":           {".", LocationName, "cannot be read"},
+		"itself":           {".", LocationName, "is not there"},
 	} {
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, "moved"), 0o755); err != nil {

@@ -269,7 +269,7 @@ func TestServerFile_MissingAndDirectory(t *testing.T) {
 	if err := os.MkdirAll(strange, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, tc := range [][2]string{{strange, "is a directory"}, {filepath.Join(dir, "none.xml"), "cannot be read: no such file"}} {
+	for _, tc := range [][2]string{{strange, "is a directory"}, {filepath.Join(dir, "none.xml"), "is not there; name another place with --config, or have edgeua init"}} {
 		cfg, report := Load(options(tc[0]))
 		if cfg != nil || !strings.Contains(report.Problems[0].String(), tc[0]+": error: "+tc[1]) {
 			t.Error(report.Problems)

@@ -112,7 +112,7 @@ func (c *bare) Summary() string {
 	for i := range c.devices {
 		tags += len(c.devices[i].Tags)
 	}
-	return fmt.Sprintf("%s: simulated, %d devices, %d tags", c.name, len(c.devices), tags)
+	return fmt.Sprintf("simulated, %d devices, %d tags", len(c.devices), tags)
 }
 
 // Devices are those of the channel.

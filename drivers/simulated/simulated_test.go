@@ -341,7 +341,7 @@ func TestKind(t *testing.T) {
 		}
 	})
 	c, _ := parseText(t, bareDevice)
-	if c.Name() != "Sim" || c.Summary() != "Sim: simulated, 1 devices, 4 tags" {
+	if c.Name() != "Sim" || c.Summary() != "simulated, 1 devices, 4 tags" {
 		t.Error(c.Name(), c.Summary())
 	}
 }
