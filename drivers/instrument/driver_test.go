@@ -1,7 +1,6 @@
 package instrument
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"strings"
@@ -357,22 +356,6 @@ func TestReplyToARepetition(t *testing.T) {
 	})
 }
 
-func TestRefusals(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, dev(``, polled))
-		r.answer = func(line string, conn net.Conn) {
-			reply(conn, map[string]string{"A?\r\n": "nonsense\r\n", "B?\r\n": "ERR 5\r\n"}[line])
-		}
-		r.run()
-		after(time.Minute)
-		r.want("A", ua.StatusBadConfigurationError, nil)
-		r.want("B", ua.StatusBadInvalidState, nil)
-		if s := r.gauge("Dev#Diagnostics/State"); s != "online" { // it answers
-			t.Error(s)
-		}
-	})
-}
-
 // A reply with a wrong checksum is asked for again, and is never shown.
 func TestWrongChecksumOfAReply(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -444,60 +427,6 @@ func TestBadManners(t *testing.T) {
 	})
 }
 
-// A line that gives back what is sent: with nobody there a command must not succeed.
-func TestEcho(t *testing.T) {
-	for mode, want := range map[string]string{"auto": "[BadTimeout Good Good]", "on": "[BadTimeout Good Good]", "off": "[Good Good Good]"} {
-		inBubble(t, func(t *testing.T) {
-			text := fmt.Sprintf(tcpChannel, mode) + `<Device Name="Dev" Channel="Line1"><Frame Kind="delimiter" End="\r"/>
-				<Poll Name="A" Send="A\r" Period="60000" Timeout="300" Retries="0"><Field Name="A" Type="String"/></Poll>
-				<Command Name="Tare" Send="T\r" Ack="^T" Timeout="300"/><Command Name="Set" Type="Int32" Send="S{value}\r" Ack="^OK" Timeout="300"/></Device>`
-			r := newRig(t, text)
-			r.end = '\r'
-			there := false
-			r.answer = func(line string, conn net.Conn) {
-				reply(conn, line)
-				if there {
-					reply(conn, map[byte]string{'A': "value\r", 'T': "T S\r", 'S': "OK\r"}[line[0]])
-				}
-			}
-			r.run()
-			after(time.Second)
-			got := []ua.StatusCode{r.call("Dev#Tare")}
-			r.change(func() { there = true })
-			after(10 * time.Second)
-			got = append(got, r.call("Dev#Tare"), r.write("Set", int32(5)))
-			var names []string
-			for _, s := range got {
-				if s == good {
-					names = append(names, "Good")
-				} else {
-					names = append(names, driverstest.StatusName(s))
-				}
-			}
-			if fmt.Sprint(names) != want {
-				t.Errorf("%s: %v, want %s", mode, names, want)
-			}
-			if mode != "off" {
-				after(time.Minute)
-				r.want("A", good, "value")
-			}
-		})
-	}
-}
-
-// An echo behind noise is no reply either.
-func TestEchoBehindNoise(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, dev(``, `<Frame Kind="startend" Start="[" End="]\n"/><Command Name="Tare" Send="[T]\n" Ack="^T" Timeout="300"/>`))
-		r.answer = func(line string, conn net.Conn) { reply(conn, "\xFF"+line) }
-		r.run()
-		settle()
-		if s := r.call("Dev#Tare"); s != ua.StatusBadTimeout {
-			t.Error(s)
-		}
-	})
-}
-
 // Who comes into the middle of a line does not take its end for a value.
 func TestJoinInTheMiddle(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -558,117 +487,6 @@ func TestEverythingAtOnce(t *testing.T) {
 		after(5 * time.Second)
 		r.want("A", good, r.variable("A").Value().Value.Any())
 		r.want("B", good, r.variable("B").Value().Value.Any())
-	})
-}
-
-// On a line that must echo, an echo that is changed or missing is an error: a collision, or a cut wire.
-func TestEchoMustCome(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, fmt.Sprintf(tcpChannel, "on")+`<Device Name="Dev" Channel="Line1"><Frame Kind="delimiter" End="\r"/>
-			<Command Name="Tare" Send="TARE\r" Ack="^OK" Timeout="300"/><Command Name="Zero" Send="ZERO\r"/></Device>`)
-		r.end = '\r'
-		echo := "TXRE\rOK\r"
-		r.answer = func(_ string, conn net.Conn) { reply(conn, echo) }
-		r.run()
-		settle()
-		for _, e := range []string{"TXRE\rOK\r", "TA", ""} {
-			r.change(func() { echo = e })
-			if s := r.call("Dev#Tare"); s != ua.StatusBadCommunicationError {
-				t.Errorf("%q: %v", e, s)
-			}
-		}
-		r.change(func() { echo = "ZERO\r" })
-		if s := r.call("Dev#Zero"); s != good {
-			t.Error(s)
-		}
-		r.counted(echoes, 3)
-	})
-}
-
-func TestCommands(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\r\n"/>
-			<Poll Name="Set" Send="SP?\r\n" Period="60000"><Field Name="SetPoint" Type="Float64" EULow="0" EUHigh="100"/></Poll>
-			<Command Name="SetPoint" Type="Float64" Send="SP {value:.1f}\r\n" Ack="^OK" Nak="^NO" EULow="0" EUHigh="100"/>
-			<Command Name="Text" Type="String" Send="D &quot;{value}&quot;\r\n" AckBytes="\x06" NakBytes="\x15" NakStatus="BadUserAccessDenied"/>
-			<Command Name="Mode" Type="UInt16" Enum="0=Off;1=On" Send="M{value:02d}\r\n"/>
-			<Command Name="Lamp" Type="Bool" True="ON" False="OFF" Send="L {value}\r\n"/>
-			<Command Name="Clamped" Type="Int32" Send="C{value}\r\n" EULow="0" EUHigh="10" Clamp="1" Scale="0.1"/>`))
-		set := "20.0"
-		r.answer = func(line string, conn net.Conn) {
-			switch {
-			case line == "SP?\r\n":
-				reply(conn, set+"\r\n")
-			case line == "SP 66.6\r\n":
-				reply(conn, "NO\r\n")
-			case line == "SP 55.5\r\n": // silence
-			case strings.HasPrefix(line, "SP "):
-				set = strings.TrimSpace(line[3:])
-				reply(conn, "OK\r\n")
-			case line == "D \"no\"\r\n":
-				reply(conn, "\x15")
-			case line[0] == 'D':
-				reply(conn, "\x06")
-			}
-		}
-		r.run()
-		settle()
-		for _, c := range []struct {
-			tag   string
-			value any
-			want  ua.StatusCode
-		}{
-			{"SetPoint", 42.04, good}, {"SetPoint", 66.6, ua.StatusBadInvalidState}, {"SetPoint", 55.5, ua.StatusBadTimeout},
-			{"SetPoint", 100.5, ua.StatusBadOutOfRange}, {"SetPoint", float32(1), ua.StatusBadTypeMismatch},
-			{"Text", "hello", good}, {"Text", "no", ua.StatusBadUserAccessDenied}, {"Text", "x\r\nRESET", ua.StatusBadOutOfRange},
-			{"Mode", uint16(1), good}, {"Mode", uint16(2), ua.StatusBadOutOfRange}, {"Lamp", true, good}, {"Lamp", false, good},
-			{"Clamped", 12.0, ua.StatusGoodClamped},
-		} {
-			if got := r.write(c.tag, c.value); got != c.want {
-				t.Errorf("%s = %v: %v, want %v", c.tag, c.value, got, c.want)
-			}
-		}
-		settle()
-		r.want("SetPoint", good, 42) // read back at once
-		for _, want := range []string{"SP 42.0\r\n", "M01\r\n", "L ON\r\n", "L OFF\r\n", "C100\r\n", "D \"hello\"\r\n"} {
-			if !strings.Contains(r.said(), want) {
-				t.Errorf("%q was not sent: %q", want, r.said())
-			}
-		}
-		if strings.Contains(r.said(), "RESET") {
-			t.Error("a text became a command")
-		}
-	})
-}
-
-// What must be sent first is sent on each connection, before anything else.
-func TestInitAndKeepAlive(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Init Send="LOGIN\n" Ack="^OK" Timeout="200"/><Init Send="FAST\n"/>
-			<KeepAlive Send="PING\n" Period="10000"/>
-			<Poll Name="Id" Send="ID\n" Period="0"><Field Name="Id" Type="String"/></Poll>`))
-		refused := true
-		r.answer = func(line string, conn net.Conn) {
-			if line == "ID\n" || line == "LOGIN\n" && !refused {
-				reply(conn, "OK 1\n")
-			}
-		}
-		r.run()
-		after(500 * time.Millisecond)
-		r.want("Id", noComm, nil)
-		r.change(func() { refused = false })
-		after(10 * time.Second)
-		r.want("Id", good, "OK 1")
-		heard := r.said
-		if h := heard(); strings.Count(h, "FAST") != 1 || strings.Count(h, "ID") != 1 || strings.Count(h, "PING") < 1 ||
-			strings.Index(h, "FAST") < strings.Index(h, "LOGIN\nLOGIN") {
-			t.Errorf("%q", h)
-		}
-		r.hangUp()
-		after(5 * time.Second)
-		if h := heard(); strings.Count(h, "FAST") != 2 || strings.Count(h, "ID") != 2 {
-			t.Errorf("%q", h)
-		}
 	})
 }
 
@@ -748,27 +566,6 @@ func TestTraceAndCounters(t *testing.T) {
 		}
 		if s := r.call("#Channels/Line1/ResetCounters"); s != good || r.gauge("#Channels/Line1/BytesReceived") != uint64(0) {
 			t.Error(s)
-		}
-	})
-}
-
-// A write whose caller gives up before it is sent is never sent.
-func TestAbandonedCommand(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		r := newRig(t, dev(``, `<Frame Kind="delimiter" End="\n"/><Command Name="Slow" Send="SLOW\n" Ack="OK" Timeout="5000"/>
-			<Command Name="Set" Type="Int32" Send="SET {value}\n"/>`))
-		r.run()
-		settle()
-		go func() { r.call("Dev#Slow") }()
-		settle()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		if s := r.variable("Set").Writer().Write(ctx, uabinary.DataValue{Value: uabinary.Int32Variant(1)}); s != ua.StatusBadTimeout {
-			t.Error(s)
-		}
-		after(10 * time.Second)
-		if h := r.said(); strings.Contains(h, "SET") {
-			t.Errorf("%q", h)
 		}
 	})
 }
