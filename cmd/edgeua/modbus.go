@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -66,9 +67,27 @@ func (f *targetFlags) add(cmd *cobra.Command, oneUnit bool) {
 	flags.DurationVar(&f.timeout, "timeout", 0, "how long to wait for the first byte (default 500ms on a line, 1s to a host)")
 	flags.BoolVar(&f.trace, "trace", false, "print what passes the wire")
 	if oneUnit {
-		flags.Uint8Var(&f.unit, "unit", 1, "address of the device on its line")
+		f.unit = 1
+		flags.Var((*unitFlag)(&f.unit), "unit", "address of the device on its line")
 	}
 }
+
+// unitFlag is the address of a device on the command line.
+type unitFlag uint8
+
+func (u *unitFlag) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return errors.New("a unit is a number from 0 to 255")
+	}
+	*u = unitFlag(n)
+	return nil
+}
+
+func (u *unitFlag) String() string { return strconv.Itoa(int(*u)) }
+
+// Type is what the help calls the value.
+func (*unitFlag) Type() string { return "number" }
 
 // open makes a master. What is wrong with the target is the command line's fault.
 func (f *targetFlags) open(place string, stderr io.Writer) (*modbus.Master, error) {

@@ -109,7 +109,7 @@ func TestModbus_Refusals(t *testing.T) {
 		"read Line1 h0 --edge " + edge + "x":        "cannot be read",
 		"write 192.0.2.7 i0 1 --type Int16":         "can only be read",
 		"write 192.0.2.7 h0 1":                      "what stands at h0? say it with --type",
-		"write 192.0.2.7 h0 --unit -5 7":            `invalid argument "-5" for "--unit"`,
+		"write 192.0.2.7 h0 --unit -5 7":            `invalid argument "-5" for "--unit" flag: a unit is a number from 0 to 255`,
 		"write 192.0.2.7 h0 --type Int16 -- -99999": `"-99999" is not a whole number that fits into 16 bits`,
 		"scan 192.0.2.7 --units 0-300":              "units: ",
 		"scan 192.0.2.7 --registers 9-1":            "registers: ",

@@ -529,7 +529,7 @@ func (b *block) decode(data []byte, at uabinary.DateTime, values []uabinary.Data
 
 // fail shows a failure on all tags of a block.
 func (b *block) fail(f drivers.Fault, now time.Time) {
-	b.cutOff = f == drivers.LinkLost || f == drivers.NoCommunication
+	b.cutOff = f.CutOff()
 	for _, p := range b.points {
 		p.Fail(f, now)
 	}

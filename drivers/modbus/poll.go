@@ -59,7 +59,7 @@ func (d *driver) poll(ctx context.Context, b *block, tries int) {
 func (d *driver) outcome(b *block, data []byte, err error) {
 	switch {
 	case err == nil:
-	case cutOff(err) && !d.connect.Failing() && !b.again: // a new link may be there in a moment
+	case faultOf(err).CutOff() && !d.connect.Failing() && !b.again: // a new link may be there in a moment
 		b.again = true
 		d.repeat(b)
 		return
@@ -105,12 +105,6 @@ func (d *driver) spacing(b *block) {
 		return
 	}
 	b.unit.shape.period.Store(int64(d.now() - b.good))
-}
-
-// cutOff tells whether a request failed for want of a link.
-func cutOff(err error) bool {
-	f := faultOf(err)
-	return f == drivers.LinkLost || f == drivers.NoCommunication
 }
 
 // persist repeats a read that failed by chance.
@@ -250,7 +244,7 @@ func (d *driver) quarantine(b *block) {
 // judge holds a failure against the unit. The end of the link says nothing about any unit, and a refusal proves that
 // the unit is alive.
 func (d *driver) judge(u *unit, f drivers.Fault) {
-	if f == drivers.LinkLost || f == drivers.NoCommunication {
+	if f.CutOff() {
 		return
 	}
 	if !f.Demotes() {
