@@ -80,7 +80,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "edgeua",
 		Short: "OPC UA edge server that calls out to its clients",
-		Long: `edgeua reads field devices (Modbus TCP and RTU), shows their values as an OPC UA
+		Long: `edgeua reads field devices (Modbus, serial instruments), shows their values as an OPC UA
 address space, and dials out to every client of its configuration by reverse
 connect, so that a gateway behind a firewall or NAT can be reached.
 
