@@ -93,3 +93,18 @@ func TestDialling_Pauses(t *testing.T) {
 		t.Errorf("a link that was of use is replaced at %v", at)
 	}
 }
+
+// On a link that has ended what is due waits for the next one, but not for long.
+func TestDialling_Grace(t *testing.T) {
+	c := NewDialling(func(context.Context) (Link, error) { return &fakeLink{}, nil }, 0, func() string { return "" }, slog.New(slog.DiscardHandler))
+	c.Begin(t.Context(), 0)
+	if _, err := c.Take(<-c.Done(), 0); err != nil || !c.Up() || c.Opened() == 0 {
+		t.Fatal(err)
+	}
+	c.Lost(time.Minute, nil, true)
+	c.Begin(t.Context(), time.Minute)
+	if !c.Holding(time.Minute+Grace-1) || c.Holding(time.Minute+Grace) {
+		t.Error("what is due does not wait for exactly the grace")
+	}
+	c.Wait()
+}
