@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/creack/pty"
@@ -18,6 +20,7 @@ import (
 	"github.com/edgeua/edgeua/config"
 	"github.com/edgeua/edgeua/drivers"
 	"github.com/edgeua/edgeua/drivers/framing"
+	"github.com/edgeua/edgeua/drivers/serial"
 	"github.com/edgeua/edgeua/internal/uabinary"
 )
 
@@ -40,17 +43,46 @@ func (h *heard) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// sniffing runs a command on a pseudo-terminal on which somebody says something every 80 ms, and returns what it prints
-// with the port named as in the documentation.
+// chatterbox is a line on which somebody says something every 80 ms.
+type chatterbox struct {
+	say  func(i int) string
+	said int
+	next time.Time
+}
+
+func (l *chatterbox) Receive(until time.Time) (drivers.Chunk, error) {
+	if until.Before(l.next) {
+		time.Sleep(time.Until(until))
+		return drivers.Chunk{}, nil
+	}
+	time.Sleep(time.Until(l.next))
+	text := l.say(l.said)
+	l.said++
+	l.next = l.next.Add(80 * time.Millisecond)
+	return drivers.Chunk{Data: []byte(text), At: time.Now()}, nil
+}
+
+func (l *chatterbox) Write([]byte) error { return errors.New("something is sent") }
+func (l *chatterbox) Interrupt()         {}
+func (l *chatterbox) Close() error       { return nil }
+
+// sniffing runs the command on a chatterbox, in simulated time, and returns what it prints.
 func sniffing(t *testing.T, say func(i int) string, wanted string, count int, args ...string) (text string) {
 	t.Helper()
-	spoken(t, say, func(ctx context.Context, cancel context.CancelFunc, port string) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		out := &heard{wanted: wanted, count: count, enough: cancel}
-		code := run(ctx, append([]string{"serial", "sniff", port}, args...), out, out)
-		text = strings.ReplaceAll(out.text.String(), port, "/dev/ttyUSB0")
-		if code != exitOK {
-			t.Errorf("exit code %d\n%s", code, text)
+		cmd := sniffCommand(func(serial.Config) (drivers.Link, error) {
+			return &chatterbox{say: say, next: time.Now().Add(80 * time.Millisecond)}, nil
+		})
+		cmd.SetArgs(append([]string{"/dev/ttyUSB0"}, args...))
+		cmd.SetOut(out)
+		cmd.SetErr(out)
+		if err := cmd.ExecuteContext(ctx); err != nil {
+			t.Errorf("%v\n%s", err, out.text.String())
 		}
+		text = out.text.String()
 	})
 	return text
 }
@@ -194,7 +226,14 @@ func (r reading) Changed(_ *addressspace.Variable, dv *uabinary.DataValue) {
 }
 
 func TestSerialSniff_Detect(t *testing.T) {
-	text := sniffing(t, scale, "looks right", 1, "--detect")
+	var text string
+	spoken(t, scale, func(ctx context.Context, cancel context.CancelFunc, port string) {
+		out := &heard{wanted: "looks right", count: 1, enough: cancel}
+		if code := run(ctx, []string{"serial", "sniff", port, "--detect"}, out, out); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		text = out.text.String()
+	})
 	for _, want := range []string{"at 32 settings, up to 3s at each", "   9600 8N1  ", "9600 8N1 looks right\n", "<BaudRate>9600</BaudRate>"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
