@@ -20,7 +20,7 @@ import (
 const (
 	dialInterval = 50 * time.Millisecond
 	dialBurst    = 10
-	dialBeat     = 200 * time.Millisecond // of retries after long delays: each wakes the process up for all that are due
+	dialBeat     = 500 * time.Millisecond // of retries after long delays: each wakes the process up for all that are due
 )
 
 // ManagerConfig is what a Manager needs.
