@@ -227,4 +227,3 @@ func TestManager_ReturnIsTold(t *testing.T) {
 		w.end(0)
 	})
 }
-
