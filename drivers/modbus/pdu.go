@@ -114,8 +114,8 @@ func checkReply(request, reply []byte) error {
 func checkContent(request, reply []byte) error {
 	switch request[0] {
 	case funcDiagnostics: // 6.8: the sub-function comes back, and of sub-function 0 the data as well
-		same := 3
-		if binary.BigEndian.Uint16(request[1:]) == diagnosticEcho {
+		same := min(3, len(request))
+		if wordAt(request, 1) == diagnosticEcho {
 			same = len(request)
 		}
 		if !bytes.Equal(request[:same], reply[:same]) {
@@ -130,7 +130,7 @@ func checkContent(request, reply []byte) error {
 			return errors.New("another file record is acknowledged")
 		}
 	case funcReadFileRecord: // 6.14: one group, as was asked for
-		size := 1 + 2*int(binary.BigEndian.Uint16(request[fileReadHead-2:]))
+		size := 1 + 2*wordAt(request, fileReadHead-2)
 		if len(reply) != 3+size || int(reply[2]) != size || reply[3] != fileReference {
 			return fmt.Errorf("%d bytes answer a request for a file record of %d", len(reply), size)
 		}
@@ -143,6 +143,14 @@ func checkContent(request, reply []byte) error {
 		}
 	}
 	return nil
+}
+
+// wordAt is a number in a request, 0 if the request ends before it.
+func wordAt(request []byte, at int) int {
+	if len(request) < at+2 {
+		return 0
+	}
+	return int(binary.BigEndian.Uint16(request[at:]))
 }
 
 // isRead tells whether the PDU asks for data. The reply to such a request can never equal it.
