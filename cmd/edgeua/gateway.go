@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -94,6 +95,7 @@ func (g *gateway) run(ctx context.Context) error {
 	g.registrar.run(wire)
 	wire.begin(g.remind)
 	g.announce()
+	debug.FreeOSMemory() // what reading and building took is several times what running takes
 	for _, task := range g.tasks {
 		wire.begin(task)
 	}
