@@ -564,3 +564,20 @@ func TestOverloadMakesValuesStale(t *testing.T) {
 		rec.WantStatuses(t, "900ms Good 7", "2.7s UncertainLastUsableValue 7", "3.6s Good 7")
 	})
 }
+
+// A small change is no change, until it has added up.
+func TestDeadbandOfATag(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newRig(t, tcpChannel+dev("", everySecond, `<Tag Name="T" Address="h0" Type="Int16" Scale="0.1" Deadband="0.5"/><Tag Name="Every" Address="h1" Type="UInt16"/>`))
+		r.run()
+		for _, step := range []struct {
+			raw   uint16
+			shown float64
+		}{{100, 10}, {104, 10}, {96, 10}, {106, 10.6}, {102, 10.6}, {100, 10}} {
+			r.slave.Set(17, modbussim.HoldingRegisters, 0, step.raw, step.raw)
+			after(2 * time.Second)
+			r.want("T", ua.StatusOK, step.shown)
+			r.want("Every", ua.StatusOK, step.raw)
+		}
+	})
+}
